@@ -1,0 +1,2 @@
+//! Heimdex.
+fn main() {}

@@ -1,0 +1,30 @@
+//! Heimdex makes video searchable by what is said, shown and who is in it.
+//!
+//! The modules form one line, and data flows through it in one direction:
+//!
+//! ```text
+//! probe -> decode -> shots -> keyframes -> transcribe -> scenes -> embed -> annotate -> store -> search
+//! ```
+//!
+//! A module may use those to its left, never those to its right. `index` wires them.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod embed;
+mod error;
+mod id;
+pub mod keyframes;
+pub mod media;
+mod progress;
+pub mod scenes;
+pub mod search;
+pub mod shots;
+pub mod store;
+pub mod text;
+mod time;
+pub mod transcript;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::{LibraryId, SceneId, VideoId};
+pub use progress::{Cancel, Progress, Stage};
+pub use time::{Span, Timestamp};

@@ -1,0 +1,3 @@
+//! Queries, channels, fusion and results.
+//!
+//! Uses [`crate::store`], [`crate::text`] and [`crate::embed`].

@@ -1,0 +1,327 @@
+//! What a store keeps and answers.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::embed::{EmbedSpec, Vector};
+use crate::keyframes::Keyframe;
+use crate::media::MediaInfo;
+use crate::scenes::Scene;
+use crate::shots::Shot;
+use crate::transcript::{Segment, TranscriptSource};
+use crate::{ErrorKind, LibraryId, Result, SceneId, Span, Stage, Timestamp, VideoId};
+
+/// Where a video stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VideoState {
+    /// Its bytes are on the way.
+    Uploading,
+    /// It is being probed.
+    Validating,
+    /// Stages run.
+    Processing,
+    /// It can be searched.
+    Indexed,
+    /// A stage failed; an earlier index of it, if any, still serves.
+    Failed,
+    /// It is gone.
+    Deleted,
+}
+
+/// A video as the library lists it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoRecord {
+    /// Identity inside the library.
+    pub id: VideoId,
+    /// Where it comes from: a path (bytes that are not UTF-8 escaped as `\xNN`, a backslash
+    /// doubled only in a name that needs escapes) or an address.
+    pub source: String,
+    /// Shown to people.
+    pub title: String,
+    /// Free text, searched with the title.
+    pub description: String,
+    /// BLAKE3 of the file's bytes, hexadecimal.
+    pub fingerprint: String,
+    /// Length as decoded, in microseconds from zero.
+    #[serde(rename = "duration_us")]
+    pub duration: Timestamp,
+    /// Facts of the file.
+    pub media: MediaInfo,
+    /// ISO 639 code of what is said, where known.
+    pub language: Option<String>,
+    /// When it was made, RFC 3339, as tagged in the file.
+    pub created_at: Option<String>,
+    /// What was missing or damaged, one line each; empty when all was well.
+    pub warnings: Vec<String>,
+    /// Settings that made the index, by stage.
+    pub settings: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: VideoState,
+}
+
+/// Everything that indexing a video gives. `replace_video` stores it in one transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexedVideo {
+    /// The video.
+    pub video: VideoRecord,
+    /// Tile the video.
+    pub shots: Vec<Shot>,
+    /// In order of time.
+    pub keyframes: Vec<Keyframe>,
+    /// Where the words come from; `None` when no stage looked for any ("never ran"), which is
+    /// another thing than an empty transcript ("ran and found nothing").
+    pub transcript: Option<TranscriptSource>,
+    /// Cues or phrases in order of start, as read; empty when nothing is said.
+    pub segments: Vec<Segment>,
+    /// In order of ordinal, tile the video.
+    pub scenes: Vec<IndexedScene>,
+    /// The embedding spaces that the vectors are of.
+    pub spaces: Vec<EmbedSpec>,
+}
+
+/// A scene and its vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexedScene {
+    /// The scene.
+    #[serde(flatten)]
+    pub scene: Scene,
+    /// Texts by channel beside `speech`, such as `ocr` or a user's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
+    /// Vectors of the scene, in any space of [`IndexedVideo::spaces`].
+    pub vectors: Vec<VectorRow>,
+}
+
+/// What a vector was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VectorOrigin {
+    /// A text of the scene, by channel (`speech`).
+    Text {
+        /// The channel.
+        channel: String,
+    },
+    /// A keyframe of the video, by its index.
+    Keyframe {
+        /// Index in [`IndexedVideo::keyframes`].
+        keyframe: u32,
+    },
+}
+
+/// A vector of a scene.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VectorRow {
+    /// [`EmbedSpec::space`].
+    pub space: String,
+    /// What it was made from.
+    pub origin: VectorOrigin,
+    /// The moment it stands for, inside the scene.
+    #[serde(rename = "time_us")]
+    pub time: Timestamp,
+    /// Unit length.
+    pub vector: Vector,
+}
+
+/// Which scenes may be found. Empty fields do not restrict.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Only these videos.
+    pub videos: Vec<VideoId>,
+    /// Only scenes that overlap this part of their video.
+    pub within: Option<Span>,
+    /// Only videos at least this long.
+    #[serde(rename = "min_duration_us")]
+    pub min_duration: Option<Timestamp>,
+    /// Only videos at most this long.
+    #[serde(rename = "max_duration_us")]
+    pub max_duration: Option<Timestamp>,
+    /// Only videos made at or after this RFC 3339 date or time.
+    pub created_from: Option<String>,
+    /// Only videos made before this RFC 3339 date or time.
+    pub created_before: Option<String>,
+    /// Only videos in one of these languages.
+    pub languages: Vec<String>,
+}
+
+/// A lexical query in analyzed tokens (see [`crate::text`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextQuery {
+    /// A scene matches when it holds at least one of these tokens, and better the rarer and more.
+    pub any: Vec<String>,
+    /// Tokens of `any` of which the beginning is enough.
+    pub any_prefix: Vec<String>,
+    /// Each of these runs of tokens must stand in the scene in this order, side by side.
+    pub all_phrases: Vec<Vec<String>>,
+}
+
+/// A scene and its raw score in one channel; higher is better.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoredScene {
+    /// The scene.
+    pub scene: SceneId,
+    /// BM25 (positive) for text, cosine for vectors.
+    pub score: f32,
+    /// The moment that matched, where the channel knows one.
+    pub time: Option<Timestamp>,
+}
+
+/// A scene with its video, as search shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SceneRecord {
+    /// Identity.
+    pub id: SceneId,
+    /// The scene with its words.
+    pub scene: Scene,
+    /// Title of its video.
+    pub video_title: String,
+    /// Source of its video.
+    pub video_source: String,
+    /// Length of its video.
+    #[serde(rename = "video_duration_us")]
+    pub video_duration: Timestamp,
+    /// Keyframes inside the scene, in order of time. A scene without one of its own has the nearest
+    /// of its shot.
+    pub keyframes: Vec<Keyframe>,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// At most this many.
+    pub limit: u32,
+    /// The last id of the page before.
+    pub after: Option<VideoId>,
+}
+
+/// How a stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageState {
+    /// Not begun.
+    Pending,
+    /// Begun and not ended.
+    Running,
+    /// Its output is saved.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A run of a stage on a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Which.
+    pub stage: Stage,
+    /// How it stands.
+    pub state: StageState,
+    /// Unix time in microseconds.
+    pub started_us: Option<i64>,
+    /// Unix time in microseconds.
+    pub ended_us: Option<i64>,
+    /// Whether the output was taken from an earlier run.
+    pub reused: bool,
+    /// Kind of the failure.
+    pub error_kind: Option<ErrorKind>,
+    /// Text of the failure.
+    pub error: Option<String>,
+}
+
+/// Keeps the index of any number of libraries and answers ranked look-ups in one channel at a time.
+///
+/// Rankings are deterministic: ties are ordered by scene id. Every method is safe to call from
+/// several tasks and processes at once. All but the checkpoints of a deleted video are isolated by
+/// library.
+#[async_trait]
+pub trait IndexStore: Send + Sync + std::fmt::Debug {
+    /// Stores all of a video in one transaction, in place of what was there. Drops its checkpoints.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Space`] when a vector's size is not that of its space or its space is not
+    /// listed; [`ErrorKind::Invalid`] when scenes are not numbered from 0 or a keyframe, shot or
+    /// word points outside; [`ErrorKind::Store`] when writing fails. Nothing changes then.
+    async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()>;
+
+    /// Sets the state of a video that `replace_video` stored, or makes a placeholder that lists it.
+    /// Search never shows a placeholder.
+    async fn set_state(&self, library: LibraryId, video: &VideoRecord) -> Result<()>;
+
+    /// Removes a video, all that was derived from it, its stages and checkpoints. Returns the keys
+    /// of its thumbnails, for the caller to delete; `None` when there was no such video.
+    async fn delete_video(&self, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>>;
+
+    /// One video.
+    async fn video(&self, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>>;
+
+    /// Videos in order of id, and how many there are in all.
+    async fn videos(&self, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)>;
+
+    /// Everything that `replace_video` stored.
+    async fn indexed_video(&self, library: LibraryId, video: VideoId) -> Result<Option<IndexedVideo>>;
+
+    /// Scenes whose text in `channel` (`speech`, `title` or a custom one) matches, best first.
+    ///
+    /// `title` covers title and description of the video and matches all its scenes; the first
+    /// scene that passes the filter stands for them.
+    async fn search_text(
+        &self,
+        library: LibraryId,
+        channel: &str,
+        query: &TextQuery,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>>;
+
+    /// Scenes by the cosine of their best vector in `space`, best first; exact.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Space`] when the library has no such space, or the query has another size.
+    async fn search_vectors(
+        &self,
+        library: LibraryId,
+        space: &str,
+        query: &Vector,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>>;
+
+    /// The scenes of these ids, in the order given; ids that are gone are left out.
+    async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>>;
+
+    /// The embedding spaces of a library that hold vectors.
+    async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>>;
+
+    /// Keeps the output of a stage under `key`, a hash of all it follows from, in place of an
+    /// earlier output of the same stage.
+    async fn save_checkpoint(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+        stage: Stage,
+        key: &str,
+        output: &[u8],
+    ) -> Result<()>;
+
+    /// The output kept for a stage, if it was made under the same key.
+    async fn checkpoint(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+        stage: Stage,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>>;
+
+    /// Records how a stage stands, in place of its earlier record.
+    async fn record_stage(&self, library: LibraryId, video: VideoId, record: &StageRecord) -> Result<()>;
+
+    /// The stages of a video, in order.
+    async fn stages(&self, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>>;
+}

@@ -1,0 +1,10 @@
+//! The index: one trait, and the stores that implement it.
+//!
+//! Uses everything to the left; knows nothing of how a video was indexed or how results are fused.
+
+mod contract;
+
+pub use contract::{
+    Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
+    TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,
+};
