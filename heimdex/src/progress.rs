@@ -16,7 +16,10 @@ use crate::{Error, Result};
 /// assert!(cancel.is_cancelled());
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    set: Arc<AtomicBool>,
+    parent: Option<Arc<Cancel>>,
+}
 
 impl Cancel {
     /// A switch that is not set.
@@ -24,14 +27,20 @@ impl Cancel {
         Self::default()
     }
 
+    /// A switch of its own that is also set when this one is.
+    #[must_use]
+    pub(crate) fn child(&self) -> Self {
+        Self { set: Arc::default(), parent: Some(Arc::new(self.clone())) }
+    }
+
     /// Stops all work that holds a clone, at its next check.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.set.store(true, Ordering::Release);
     }
 
     /// Whether the work is to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.set.load(Ordering::Acquire) || self.parent.as_ref().is_some_and(|p| p.is_cancelled())
     }
 
     /// Fails when the work is to stop.

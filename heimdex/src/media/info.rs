@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Span, Timestamp};
 
 /// The facts of a media file, known without decoding it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MediaInfo {
     /// FFmpeg's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
@@ -56,6 +56,8 @@ pub struct VideoStream {
     pub index: usize,
     /// FFmpeg's name of the codec.
     pub codec: String,
+    /// The codec's profile, where known.
+    pub profile: Option<String>,
     /// Stored width in pixels.
     pub width: u32,
     /// Stored height in pixels.
@@ -82,6 +84,8 @@ pub struct VideoStream {
     pub color_range: Option<String>,
     /// Time of its first frame in container time, where declared.
     pub start: Option<Timestamp>,
+    /// How many frames the container declares, where it does.
+    pub declared_frames: Option<u64>,
     /// A cover picture, not a video.
     pub attached_picture: bool,
     /// The stream's default flag.

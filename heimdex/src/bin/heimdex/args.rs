@@ -1,0 +1,209 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use heimdex::Timestamp;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "heimdex",
+    version,
+    about = "Search videos by what is said and shown in them",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some files failed, 130 cancelled.\n\
+                  Start with: heimdex index VIDEO, then: heimdex search \"some words\""
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the library; made when it is not there
+    #[arg(long, global = true, env = "HEIMDEX_LIBRARY", value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// Write JSON for programs; `index` writes one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say only what failed
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Log what happens inside; twice for more
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Index videos: files, folders or globs
+    Index(IndexArgs),
+    /// Find scenes
+    Search(SearchArgs),
+    /// List the videos of the library
+    Ls,
+    /// Show what the library holds of a video
+    Show {
+        /// Id, beginning of an id, path or title
+        video: String,
+    },
+    /// Take videos out of the library; the files stay
+    Rm {
+        /// Id, beginning of an id, path or title
+        #[arg(required = true)]
+        videos: Vec<String>,
+    },
+    /// Print the shots of a file, without a library
+    Shots(ShotsArgs),
+    /// Write what the library holds of a video
+    Export(ExportArgs),
+    /// Say what is present, what is missing and how to get it
+    Doctor,
+    /// Bring the library's schema up to date
+    Migrate,
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// Files, folders (searched with their subfolders) or globs
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Title, in place of the file's name; with one file only
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// Description, searched with the title; with one file only
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// Subtitle file, in place of those beside or inside the video; with one file only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) subtitles: Option<PathBuf>,
+    /// Language of the subtitles to prefer, such as `en`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+    /// Longest scene in seconds; longer shots are split at pauses
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_scene: Option<f64>,
+    /// No thumbnails
+    #[arg(long)]
+    pub(crate) no_thumbnails: bool,
+    /// Videos worked on at once
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    /// Do everything again
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Model for search by meaning: a name or a folder
+    #[arg(long, env = "HEIMDEX_MODEL", value_name = "NAME|DIR")]
+    pub(crate) model: Option<String>,
+    /// Words only, no model
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) no_model: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DetectorName {
+    /// Change against the neighbouring frames; robust to motion
+    Adaptive,
+    /// Change against the frame before
+    Content,
+    /// Fades from and to black
+    Threshold,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectorArgs {
+    /// How shots are found
+    #[arg(long, value_enum, default_value_t = DetectorName::Adaptive)]
+    pub(crate) detector: DetectorName,
+    /// The detector's threshold, in place of its default
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) threshold: Option<f64>,
+    /// Decode every frame bit for bit, as PySceneDetect does; slower
+    #[arg(long)]
+    pub(crate) exact: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Words, "quoted phrases"
+    pub(crate) query: String,
+    /// Hits on a page
+    #[arg(long, short, default_value_t = 10)]
+    pub(crate) limit: usize,
+    /// Only these videos: id, beginning of an id, path or title
+    #[arg(long, value_name = "VIDEO")]
+    pub(crate) video: Vec<String>,
+    /// Only scenes after this time of their video, such as 1:30
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Only scenes before this time of their video
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Only videos at least this long
+    #[arg(long, value_name = "TIME")]
+    pub(crate) min_duration: Option<Timestamp>,
+    /// Only videos at most this long
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_duration: Option<Timestamp>,
+    /// Only videos in this language, such as `en`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Vec<String>,
+    /// At most this many hits of one video
+    #[arg(long, value_name = "HITS")]
+    pub(crate) per_video: Option<usize>,
+    /// The page after the one that printed this
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+    /// Show rank and score in every channel
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShotsArgs {
+    /// The video
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Subtitles as SubRip
+    Srt,
+    /// Subtitles as WebVTT
+    Vtt,
+    /// Everything but the vectors
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// What to write
+    pub(crate) format: ExportFormat,
+    /// Id, beginning of an id, path or title
+    pub(crate) video: String,
+    /// File to write, in place of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// With `json`: the vectors too
+    #[arg(long)]
+    pub(crate) vectors: bool,
+}
