@@ -41,6 +41,16 @@ impl Source {
     }
 }
 
+/// The id of the video at `path`.
+pub(crate) fn video_id(path: &Path) -> Result<VideoId> {
+    Source::of(path).map(|source| source.id)
+}
+
+/// The last name of a stored source.
+pub(crate) fn file_name(source: &str) -> String {
+    to_path(source).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// The path itself when it is UTF-8, else a `file://` address with every other byte as `%NN`.
 ///
 /// An absolute path never begins with `file:`, so the two cannot be confused.

@@ -1,6 +1,25 @@
-//! Words with times: subtitles in and out, and the trait that speech recognisers implement.
+//! Words with times: subtitles in and out.
 //!
 //! Uses time and errors; embedded streams come from [`crate::media`].
+
+#[cfg(feature = "media")]
+mod ass;
+mod cue;
+mod encoding;
+mod language;
+mod source;
+mod srt;
+mod vtt;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "media")]
+pub(crate) use source::{SubtitleFile, choose, find_subtitles};
+pub use source::{SubtitleSettings, read_subtitles};
+pub use srt::write_srt;
+pub use vtt::write_vtt;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,18 @@
+//! The graph: one video, or many, from file to index. Threads, resume and progress are here.
+//!
+//! Uses everything to its left and wires it; nothing else knows all stages.
+
+mod fingerprint;
+mod pass;
+mod pipeline;
+mod resume;
+mod settings;
+mod source;
+mod video;
+
+pub use pipeline::{Pipeline, PipelineBuilder};
+pub use settings::PipelineSettings;
+pub use video::{IndexOutcome, IndexReport};
+
+pub(crate) use source::{file_name, video_id};
+pub(crate) use video::{IndexOptions, index_video};

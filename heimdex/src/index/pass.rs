@@ -1,0 +1,113 @@
+//! The one decode pass: shots, keyframes, thumbnails and embedded subtitles from a single look at
+//! every frame.
+
+use futures::executor::block_on;
+use serde::{Deserialize, Serialize};
+
+use super::PipelineSettings;
+use crate::keyframes::{Candidate, Keyframe, KeyframeSelector, SelectedKeyframe, Thumbnails};
+use crate::media::{DecodeReport, MediaFile, Rotation, Sinks, VideoFrame, VideoSink};
+use crate::shots::{Cut, CutFinder, FrameScorer, Shot, tile};
+use crate::{Cancel, Result, Span, Timestamp, VideoId};
+
+/// Every detector's cuts have at least this content score, but for fades, which take longer.
+const POSSIBLE_CUT: f64 = 15.0;
+
+/// What the pass gives, one part for each of its stages.
+pub(super) struct Seen {
+    pub(super) report: DecodeReport,
+    pub(super) shots: Shots,
+    pub(super) keyframes: Vec<Keyframe>,
+}
+
+/// The output of the stage that finds shots.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Shots {
+    pub(super) shots: Vec<Shot>,
+}
+
+/// Runs on the thread for pictures.
+struct Pictures<'a> {
+    scorer: FrameScorer,
+    finder: CutFinder,
+    cuts: Vec<Cut>,
+    selector: KeyframeSelector<VideoFrame>,
+    selected: Vec<Keyframe>,
+    keep: Keep<'a>,
+}
+
+/// Where selected frames go.
+struct Keep<'a> {
+    video: VideoId,
+    thumbnails: Option<&'a Thumbnails>,
+}
+
+impl VideoSink for Pictures<'_> {
+    fn frame(&mut self, frame: &VideoFrame) -> Result<()> {
+        let scores = self.scorer.score(frame)?;
+        if let Some(cut) = self.finder.push(&scores) {
+            self.cuts.push(cut);
+            self.selector.cut(cut.time);
+        }
+        let changed = scores.content >= POSSIBLE_CUT;
+        if self.selector.wants(frame.time(), changed) {
+            let measures = self.scorer.picture().measures();
+            self.selector.offer(Candidate { time: frame.time(), measures, frame: frame.clone() });
+        }
+        for selected in self.selector.take() {
+            self.selected.push(self.keep.keyframe(selected)?);
+        }
+        Ok(())
+    }
+}
+
+impl Keep<'_> {
+    fn keyframe(&self, selected: SelectedKeyframe<VideoFrame>) -> Result<Keyframe> {
+        let SelectedKeyframe { time, quality, frame } = selected;
+        let thumbnail = match self.thumbnails {
+            Some(thumbnails) => {
+                let picture = frame.to_rgb(thumbnails.width(), u32::from(u16::MAX))?;
+                Some(block_on(thumbnails.put(self.video, time, &picture))?)
+            }
+            None => None,
+        };
+        // Its shot is known once all cuts are.
+        Ok(Keyframe { time, shot: 0, quality, thumbnail })
+    }
+}
+
+/// Decodes the file once.
+pub(super) fn run(
+    file: MediaFile,
+    settings: &PipelineSettings,
+    video: VideoId,
+    thumbnails: Option<&Thumbnails>,
+    cancel: &Cancel,
+    at: &mut dyn FnMut(Timestamp),
+) -> Result<Seen> {
+    let stream = file.info().video();
+    let rotation = stream.map_or(Rotation::None, |v| v.rotation);
+    let rate = stream.and_then(|v| v.average_rate);
+    let has_pictures = stream.is_some();
+    let mut pictures = Pictures {
+        scorer: FrameScorer::new(rotation),
+        finder: settings.detector.start(rate)?,
+        cuts: Vec::new(),
+        selector: KeyframeSelector::new(&settings.keyframes),
+        selected: Vec::new(),
+        keep: Keep { video, thumbnails },
+    };
+    let sinks = Sinks { video: has_pictures.then_some(&mut pictures), audio: None, subtitles: true };
+    let report = file.decode(&settings.decode, sinks, cancel, at)?;
+    let Pictures { cuts, selector, mut selected, keep, .. } = pictures;
+    for last in selector.finish() {
+        selected.push(keep.keyframe(last)?);
+    }
+    let shots = tile(Span::new(Timestamp::ZERO, report.end), &cuts);
+    for keyframe in &mut selected {
+        let next = shots.partition_point(|shot| shot.span.start <= keyframe.time);
+        keyframe.shot = u32::try_from(next.saturating_sub(1)).unwrap_or(u32::MAX);
+    }
+    selected.sort_by_key(|k| k.time);
+    Ok(Seen { report, shots: Shots { shots }, keyframes: selected })
+}

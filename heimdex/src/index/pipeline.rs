@@ -1,0 +1,394 @@
+//! The pipeline: stages with their settings and models, usable without any store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::PipelineSettings;
+use super::fingerprint::{fingerprint, key};
+use super::pass::{self, Seen, Shots};
+use super::resume::{Forgetful, Run};
+use super::source::Source;
+use super::video::IndexOptions;
+use crate::embed::{Role, TextEmbedder, Vector};
+use crate::keyframes::{Keyframe, Thumbnails};
+use crate::media::{DecodeReport, MediaFile, MediaInfo};
+use crate::scenes::{Scene, build_scenes};
+use crate::store::{IndexedScene, IndexedVideo, VectorOrigin, VectorRow, VideoRecord, VideoState};
+use crate::transcript::{self, Transcript};
+use crate::{Cancel, Error, Progress, Result, Stage};
+
+/// Texts that are embedded in one call, so that progress moves and cancel is seen.
+const TEXTS_A_CALL: usize = 64;
+
+/// Stages with their settings and models. Clones share the models.
+///
+/// ```no_run
+/// use heimdex::{Cancel, index::Pipeline};
+///
+/// let pipeline = Pipeline::builder().build()?;
+/// let video = pipeline.run("talk.mp4", &Cancel::new(), |_| ())?;
+/// for shot in &video.shots {
+///     println!("{}", shot.span);
+/// }
+/// # Ok::<(), heimdex::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Pipeline {
+    settings: PipelineSettings,
+    text: Option<Arc<dyn TextEmbedder>>,
+    thumbnails: Option<Thumbnails>,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("settings", &self.settings)
+            .field("text", &self.text.as_ref().map(|t| t.spec()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Pipeline`].
+#[derive(Default)]
+pub struct PipelineBuilder {
+    settings: PipelineSettings,
+    text: Option<Arc<dyn TextEmbedder>>,
+    thumbnails: Option<PathBuf>,
+}
+
+impl fmt::Debug for PipelineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl PipelineBuilder {
+    /// The settings of all stages; defaults when not given.
+    #[must_use]
+    pub fn settings(mut self, settings: PipelineSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The model for search by meaning. Without one, scenes are found by their words.
+    #[must_use]
+    pub fn text(mut self, embedder: Arc<dyn TextEmbedder>) -> Self {
+        self.text = Some(embedder);
+        self
+    }
+
+    /// The folder for thumbnails. Without one, none are made.
+    #[must_use]
+    pub fn thumbnails(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.thumbnails = Some(folder.into());
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the field that cannot be used;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the folder cannot be made.
+    pub fn build(self) -> Result<Pipeline> {
+        self.settings.validate()?;
+        let thumbnails = self.thumbnails.map(|folder| Thumbnails::folder(&folder)).transpose()?;
+        Ok(Pipeline { settings: self.settings, text: self.text, thumbnails })
+    }
+}
+
+/// What the first stage finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Validated {
+    fingerprint: String,
+    media: MediaInfo,
+}
+
+/// The keys of a run: each a hash of all that its stage follows from.
+struct Keys {
+    decode: String,
+    shots: String,
+    keyframes: String,
+    transcribe: String,
+    scenes: String,
+    embed_text: String,
+    /// Follows from everything: two runs with the same key give the same index.
+    commit: String,
+}
+
+/// What is known before anything is decoded.
+pub(super) struct Plan {
+    pub(super) source: Source,
+    file: Option<MediaFile>,
+    validated: Validated,
+    subtitles: Option<transcript::SubtitleFile>,
+    title: String,
+    description: String,
+    keys: Keys,
+}
+
+impl Plan {
+    /// Whether this index was made from the same file with the same settings.
+    pub(super) fn is_done(&self, video: &VideoRecord) -> bool {
+        video.state == VideoState::Indexed && video.settings.get("key") == Some(&self.keys.commit)
+    }
+}
+
+impl Pipeline {
+    /// Starts a builder.
+    pub fn builder() -> PipelineBuilder {
+        PipelineBuilder::default()
+    }
+
+    /// The settings of all stages.
+    pub fn settings(&self) -> &PipelineSettings {
+        &self.settings
+    }
+
+    pub(crate) fn text_embedder(&self) -> Option<&Arc<dyn TextEmbedder>> {
+        self.text.as_ref()
+    }
+
+    pub(crate) fn thumbnails(&self) -> Option<&Thumbnails> {
+        self.thumbnails.as_ref()
+    }
+
+    /// Runs all stages on a file. Nothing is kept but thumbnails.
+    ///
+    /// # Errors
+    /// The media kinds when the file cannot be used, the model kinds when a model fails.
+    ///
+    /// # Cancellation
+    /// Stops within two seconds, in every stage.
+    pub fn run(
+        &self,
+        path: impl AsRef<Path>,
+        cancel: &Cancel,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<IndexedVideo> {
+        let options = IndexOptions { path: path.as_ref().to_owned(), ..IndexOptions::default() };
+        let mut run = Run::new(&Forgetful, cancel, &mut progress);
+        let plan = self.plan(&options, &mut run)?;
+        self.index(plan, &mut run)
+    }
+
+    /// Opens the file and works out every key. Nothing is decoded.
+    pub(super) fn plan(&self, options: &IndexOptions, run: &mut Run<'_>) -> Result<Plan> {
+        let source = Source::of(&options.path)?;
+        let metadata = std::fs::metadata(&source.path).map_err(|e| Error::io(&source.path, e))?;
+        let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        let validate = key(&[
+            "validate 1",
+            &source.text,
+            &metadata.len().to_string(),
+            &format!("{modified:?}"),
+            &json(&self.settings.limits)?,
+        ]);
+        let mut file = None;
+        let validated = run.stage(Stage::Validate, &validate, |run| {
+            let opened = MediaFile::open(&source.path, &self.settings.limits, run.cancel)?;
+            let media = opened.info().clone();
+            file = Some(opened);
+            let cancel = run.cancel.clone();
+            let size = metadata.len().max(1) as f32;
+            let fingerprint =
+                fingerprint(&source.path, &cancel, |read| run.progress(Stage::Validate, 0.99 * read as f32 / size))?;
+            Ok(Validated { fingerprint, media })
+        })?;
+        let subtitles = transcript::find_subtitles(
+            &source.path,
+            options.subtitles.as_deref(),
+            &self.settings.subtitles,
+        )?;
+        let title = options.title.clone().unwrap_or_else(|| source.title());
+        let description = options
+            .description
+            .clone()
+            .or_else(|| validated.media.tags.get("title").filter(|t| **t != title).cloned())
+            .unwrap_or_default();
+        let keys = self.keys(&validated, subtitles.as_ref(), &title, &description)?;
+        Ok(Plan { source, file, validated, subtitles, title, description, keys })
+    }
+
+    fn keys(
+        &self,
+        validated: &Validated,
+        subtitles: Option<&transcript::SubtitleFile>,
+        title: &str,
+        description: &str,
+    ) -> Result<Keys> {
+        let PipelineSettings { limits, decode: how, detector, keyframes: frames, subtitles: texts, scenes: cut } =
+            &self.settings;
+        // The number of threads changes no output.
+        let decode = key(&["decode 1", &validated.fingerprint, &how.exact.to_string(), &json(limits)?]);
+        let shots = key(&["shots 1", &decode, &json(detector)?]);
+        let keyframes = key(&[
+            "keyframes 1",
+            &shots,
+            &json(frames)?,
+            &self.thumbnails.as_ref().map(|t| t.width().to_string()).unwrap_or_default(),
+        ]);
+        let given = subtitles.map(transcript::SubtitleFile::fingerprint).unwrap_or_default();
+        let transcribe = key(&["transcribe 1", &decode, &json(texts)?, &given]);
+        let scenes = key(&["scenes 1", &shots, &transcribe, &json(cut)?]);
+        let space = self.text.as_ref().map(|t| t.spec().space()).unwrap_or_default();
+        let embed_text = key(&["embed_text 1", &scenes, &space]);
+        let commit = key(&["commit 1", &keyframes, &embed_text, title, description]);
+        Ok(Keys { decode, shots, keyframes, transcribe, scenes, embed_text, commit })
+    }
+
+    /// All stages after the plan, but for the commit.
+    pub(super) fn index(&self, plan: Plan, run: &mut Run<'_>) -> Result<IndexedVideo> {
+        let Plan { source, file, validated, subtitles, title, description, keys } = plan;
+        let Validated { fingerprint, media } = validated;
+        let Seen { report, shots, keyframes } = self.see(&source, file, &media, &keys, run)?;
+
+        let transcript: Option<Transcript> = run.stage(Stage::Transcribe, &keys.transcribe, |_| {
+            transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, &self.settings.subtitles)
+        })?;
+        let segments = transcript.as_ref().map(|t| t.segments.clone()).unwrap_or_default();
+        let scenes: Vec<Scene> = run
+            .stage(Stage::Scenes, &keys.scenes, |_| Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes)))?;
+        let vectors = self.embed(&scenes, &keys, run)?;
+
+        let mut warnings = report.damage.clone();
+        if media.video().is_none() {
+            warnings.push("there are no pictures: no shots, keyframes or thumbnails".to_owned());
+        }
+        if media.audio().is_none() {
+            warnings.push("there is no sound".to_owned());
+        }
+        warnings.extend(subtitles.iter().flat_map(|s| s.warnings().iter().cloned()));
+        let language = transcript.as_ref().and_then(|t| t.language.clone());
+        let created_at = media.tags.get("creation_time").cloned();
+        let scenes = scenes
+            .into_iter()
+            .zip(vectors)
+            .map(|(scene, vector)| IndexedScene {
+                vectors: vector.into_iter().map(|vector| self.text_row(&scene, vector)).collect(),
+                scene,
+                texts: BTreeMap::new(),
+            })
+            .collect();
+        let video = VideoRecord {
+            id: source.id,
+            source: source.text,
+            title,
+            description,
+            fingerprint,
+            duration: report.end,
+            media,
+            language,
+            created_at,
+            warnings,
+            settings: self.provenance(&keys)?,
+            state: VideoState::Indexed,
+        };
+        Ok(IndexedVideo {
+            video,
+            shots: shots.shots,
+            keyframes,
+            transcript: transcript.map(|t| t.source),
+            segments,
+            scenes,
+            spaces: self.text.iter().map(|t| t.spec().clone()).collect(),
+        })
+    }
+
+    /// The outputs of the one pass: kept ones when all three are, else those of a new pass.
+    fn see(
+        &self,
+        source: &Source,
+        file: Option<MediaFile>,
+        media: &MediaInfo,
+        keys: &Keys,
+        run: &mut Run<'_>,
+    ) -> Result<Seen> {
+        let kept: (Option<DecodeReport>, Option<Shots>, Option<Vec<Keyframe>>) = (
+            run.kept(Stage::Decode, &keys.decode)?,
+            run.kept(Stage::Shots, &keys.shots)?,
+            run.kept(Stage::Keyframes, &keys.keyframes)?,
+        );
+        if let (Some(report), Some(shots), Some(keyframes)) = kept {
+            for stage in [Stage::Decode, Stage::Shots, Stage::Keyframes] {
+                run.reused(stage)?;
+            }
+            return Ok(Seen { report, shots, keyframes });
+        }
+        run.begin(Stage::Decode)?;
+        let opened = match file {
+            Some(file) => Ok(file),
+            None => MediaFile::open(&source.path, &self.settings.limits, run.cancel),
+        };
+        let length = media.declared_duration.map_or(1.0, |d| d.as_seconds().max(0.001));
+        let cancel = run.cancel.clone();
+        let mut at = |time: crate::Timestamp| run.progress(Stage::Decode, (0.99 * time.as_seconds() / length) as f32);
+        let seen = opened.and_then(|file| {
+            pass::run(file, &self.settings, source.id, self.thumbnails.as_ref(), &cancel, &mut at)
+        });
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                run.fail(Stage::Decode, &error);
+                return Err(error);
+            }
+        };
+        run.keep(Stage::Decode, &keys.decode, &seen.report)?;
+        run.begin(Stage::Shots)?;
+        run.keep(Stage::Shots, &keys.shots, &seen.shots)?;
+        run.begin(Stage::Keyframes)?;
+        run.keep(Stage::Keyframes, &keys.keyframes, &seen.keyframes)?;
+        Ok(seen)
+    }
+
+    /// One vector per scene that says something.
+    fn embed(&self, scenes: &[Scene], keys: &Keys, run: &mut Run<'_>) -> Result<Vec<Option<Vector>>> {
+        let Some(embedder) = &self.text else { return Ok(vec![None; scenes.len()]) };
+        run.stage(Stage::EmbedText, &keys.embed_text, |run| {
+            let spoken: Vec<usize> = (0..scenes.len()).filter(|i| !scenes[*i].speech.trim().is_empty()).collect();
+            let mut vectors = vec![None; scenes.len()];
+            for (done, batch) in spoken.chunks(TEXTS_A_CALL).enumerate() {
+                run.cancel.check()?;
+                let texts: Vec<&str> = batch.iter().map(|i| scenes[*i].speech.as_str()).collect();
+                for (i, vector) in batch.iter().zip(embedder.embed(&texts, Role::Passage)?) {
+                    vectors[*i] = Some(vector);
+                }
+                run.progress(Stage::EmbedText, 0.99 * (done * TEXTS_A_CALL) as f32 / spoken.len() as f32);
+            }
+            Ok(vectors)
+        })
+    }
+
+    fn text_row(&self, scene: &Scene, vector: Vector) -> VectorRow {
+        VectorRow {
+            space: self.text.as_ref().map(|t| t.spec().space()).unwrap_or_default(),
+            origin: VectorOrigin::Text { channel: "speech".to_owned() },
+            time: scene.words.first().map_or(scene.span.start, |word| word.span.start.max(scene.span.start)),
+            vector,
+        }
+    }
+
+    /// The settings by stage, and the key that tells whether they changed.
+    fn provenance(&self, keys: &Keys) -> Result<BTreeMap<String, String>> {
+        let settings = &self.settings;
+        let mut all = BTreeMap::from([
+            ("decode".to_owned(), json(&serde_json::json!({"exact": settings.decode.exact}))?),
+            ("shots".to_owned(), json(&settings.detector)?),
+            ("keyframes".to_owned(), json(&settings.keyframes)?),
+            ("transcribe".to_owned(), json(&settings.subtitles)?),
+            ("scenes".to_owned(), json(&settings.scenes)?),
+            ("key".to_owned(), keys.commit.clone()),
+        ]);
+        if let Some(embedder) = &self.text {
+            all.insert("embed_text".to_owned(), json(embedder.spec())?);
+        }
+        Ok(all)
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::store("settings cannot be written", e))
+}

@@ -1,0 +1,200 @@
+//! One video into a store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::Pipeline;
+use super::resume::{Checkpoints, Run};
+use super::source::Source;
+use crate::media::MediaInfo;
+use crate::store::{IndexStore, StageRecord, VideoRecord, VideoState};
+use crate::{Cancel, Error, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
+
+/// What to index, and how it is to be called.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct IndexOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) subtitles: Option<PathBuf>,
+    pub(crate) force: bool,
+}
+
+/// How indexing a video ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexOutcome {
+    /// It was indexed, or indexed again.
+    Indexed,
+    /// The file and the settings are those of its index: nothing was done.
+    UpToDate,
+}
+
+/// What indexing a video did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct IndexReport {
+    /// The video.
+    pub id: VideoId,
+    /// Its title.
+    pub title: String,
+    /// How it ended.
+    pub outcome: IndexOutcome,
+    /// Its length.
+    #[serde(rename = "duration_us")]
+    pub duration: Timestamp,
+    /// Shots found.
+    pub shots: usize,
+    /// Keyframes kept.
+    pub keyframes: usize,
+    /// Scenes that can be found.
+    pub scenes: usize,
+    /// Cues or phrases of its transcript; `None` when nothing looked for any.
+    pub segments: Option<usize>,
+    /// What was missing or damaged, one line each.
+    pub warnings: Vec<String>,
+    /// The stages, with their times and whether an earlier run's output was used.
+    pub stages: Vec<StageRecord>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// Checkpoints of one video in a store, reached from a thread of our own.
+struct Kept<'a> {
+    store: &'a dyn IndexStore,
+    library: LibraryId,
+    video: VideoId,
+    runtime: &'a Handle,
+    /// Outputs of earlier runs are not used.
+    forget: bool,
+}
+
+impl Checkpoints for Kept<'_> {
+    fn load(&self, stage: Stage, key: &str) -> Result<Option<Vec<u8>>> {
+        if self.forget {
+            return Ok(None);
+        }
+        self.runtime.block_on(self.store.checkpoint(self.library, self.video, stage, key))
+    }
+
+    fn save(&self, stage: Stage, key: &str, output: &[u8]) -> Result<()> {
+        self.runtime.block_on(self.store.save_checkpoint(self.library, self.video, stage, key, output))
+    }
+
+    fn record(&self, record: &StageRecord) -> Result<()> {
+        self.runtime.block_on(self.store.record_stage(self.library, self.video, record))
+    }
+}
+
+/// Indexes a file into a store. Blocks; runs on a thread of its own.
+pub(crate) fn index_video(
+    pipeline: &Pipeline,
+    store: &Arc<dyn IndexStore>,
+    library: LibraryId,
+    options: &IndexOptions,
+    runtime: &Handle,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<IndexReport> {
+    let begun = Instant::now();
+    let source = Source::of(&options.path)?;
+    let kept = Kept { store: &**store, library, video: source.id, runtime, forget: options.force };
+    let before = runtime.block_on(store.video(library, source.id))?;
+    let placeholder = before.is_none().then(|| placeholder(&source, options));
+    if let Some(placeholder) = &placeholder {
+        runtime.block_on(store.set_state(library, placeholder))?;
+    }
+    let mut run = Run::new(&kept, cancel, progress);
+    let result = indexed(pipeline, &kept, options, before.as_ref(), &mut run);
+    match result {
+        Ok(report) => Ok(IndexReport { stages: run.stages, seconds: begun.elapsed().as_secs_f64(), ..report }),
+        Err(error) => {
+            // A file that holds no media leaves no trace; anything else is listed as failed.
+            if let Some(mut failed) = placeholder {
+                failed.state = VideoState::Failed;
+                failed.warnings = vec![error.to_string()];
+                if let Err(unrecorded) = runtime.block_on(store.set_state(library, &failed)) {
+                    tracing::warn!(%unrecorded, "a failed video could not be recorded");
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+fn indexed(
+    pipeline: &Pipeline,
+    kept: &Kept<'_>,
+    options: &IndexOptions,
+    before: Option<&VideoRecord>,
+    run: &mut Run<'_>,
+) -> Result<IndexReport> {
+    let Kept { store, library, video, runtime, .. } = *kept;
+    let plan = pipeline.plan(options, run)?;
+    if let Some(done) = before.filter(|v| !options.force && plan.is_done(v)) {
+        let index = runtime
+            .block_on(store.indexed_video(library, video))?
+            .ok_or_else(|| Error::not_found("indexed video", done.id.to_string()))?;
+        return Ok(report(&index, IndexOutcome::UpToDate));
+    }
+    let old = match before {
+        Some(_) => runtime.block_on(store.indexed_video(library, video))?,
+        None => None,
+    };
+    let index = pipeline.index(plan, run)?;
+    run.begin(Stage::Commit)?;
+    if let Err(error) = runtime.block_on(store.replace_video(library, &index)) {
+        run.fail(Stage::Commit, &error);
+        return Err(error);
+    }
+    run.complete(Stage::Commit)?;
+    // Thumbnails that the new index no longer names. The index is whole without this.
+    if let (Some(thumbnails), Some(old)) = (pipeline.thumbnails(), old) {
+        let names = |keyframes: &[crate::keyframes::Keyframe]| -> std::collections::BTreeSet<String> {
+            keyframes.iter().filter_map(|k| k.thumbnail.clone()).collect()
+        };
+        let gone: Vec<String> = names(&old.keyframes).difference(&names(&index.keyframes)).cloned().collect();
+        if let Err(error) = runtime.block_on(thumbnails.delete(&gone)) {
+            tracing::warn!(%error, "thumbnails of the index before could not be deleted");
+        }
+    }
+    Ok(report(&index, IndexOutcome::Indexed))
+}
+
+fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexReport {
+    IndexReport {
+        id: index.video.id,
+        title: index.video.title.clone(),
+        outcome,
+        duration: index.video.duration,
+        shots: index.shots.len(),
+        keyframes: index.keyframes.len(),
+        scenes: index.scenes.len(),
+        segments: index.transcript.as_ref().map(|_| index.segments.len()),
+        warnings: index.video.warnings.clone(),
+        stages: Vec::new(),
+        seconds: 0.0,
+    }
+}
+
+/// A video that is listed before anything is known of it.
+fn placeholder(source: &Source, options: &IndexOptions) -> VideoRecord {
+    VideoRecord {
+        id: source.id,
+        source: source.text.clone(),
+        title: options.title.clone().unwrap_or_else(|| source.title()),
+        description: options.description.clone().unwrap_or_default(),
+        fingerprint: String::new(),
+        duration: Timestamp::ZERO,
+        media: MediaInfo::default(),
+        language: None,
+        created_at: None,
+        warnings: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
+        state: VideoState::Processing,
+    }
+}
