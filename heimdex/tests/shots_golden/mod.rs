@@ -1,0 +1,126 @@
+//! Reads the reference results and decodes clips for them.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use ffmpeg_next as ffmpeg;
+use heimdex::Timestamp;
+use heimdex::media::Rotation;
+use heimdex::shots::{FrameScorer, FrameScores};
+use serde_json::Value;
+
+/// A frame's scores and the CRC-32 of its small picture.
+pub type Decoded = (FrameScores, u32);
+
+pub struct Golden {
+    pub name: String,
+    pub path: PathBuf,
+    pub rotation: Rotation,
+    pub rate: Option<(u32, u32)>,
+    /// One per frame; `None` where the reference has no picture.
+    pub series: Vec<Option<Row>>,
+    pub cuts: BTreeMap<String, Vec<u64>>,
+}
+
+pub struct Row {
+    pub content: f64,
+    pub mean: f64,
+    pub crc: u32,
+}
+
+fn shared() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media")
+}
+
+/// Every clip with reference shots; none where the fixtures are absent.
+pub fn goldens() -> Vec<Golden> {
+    let Ok(folder) = std::fs::read_dir(shared().join("golden")) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = folder
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    files.sort();
+    files.iter().filter_map(|path| golden(path)).collect()
+}
+
+fn golden(path: &Path) -> Option<Golden> {
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let shots = json.get("shots")?;
+    let reference = &shots[shots["reference"].as_str()?];
+    let series = path.with_file_name(reference["series"].as_str()?);
+    let streams = json["probe"]["streams"].as_array()?;
+    let video = streams.iter().find(|s| s["type"] == "video" && s["attached_pic"] != true)?;
+    let degrees = video["rotation_clockwise"].as_u64().unwrap_or(0);
+    let (n, d) =
+        reference["frame_rate"].as_str()?.split_once('/').unwrap_or((reference["frame_rate"].as_str()?, "1"));
+    let cuts = reference["detectors"].as_object()?.iter().map(|(name, found)| {
+        let indices = found["cut_indices"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap()).collect();
+        (name.clone(), indices)
+    });
+    Some(Golden {
+        name: json["file"].as_str()?.to_owned(),
+        path: shared().join(json["file"].as_str()?),
+        rotation: Rotation::try_from(degrees as u16).unwrap(),
+        rate: Some((n.parse().unwrap(), d.parse().unwrap())),
+        series: read_series(&series),
+        cuts: cuts.collect(),
+    })
+}
+
+fn read_series(path: &Path) -> Vec<Option<Row>> {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let column = |name| header.iter().position(|&column| column == name).unwrap();
+    let (content, mean, crc) = (column("content_val"), column("average_rgb"), column("crc32_bgr_small"));
+    let row = |row: Vec<&str>| {
+        (!row[content].is_empty()).then(|| Row {
+            content: row[content].parse().unwrap(),
+            mean: row[mean].parse().unwrap(),
+            crc: u32::from_str_radix(row[crc], 16).unwrap(),
+        })
+    };
+    lines.map(row).collect()
+}
+
+impl Golden {
+    pub fn decode(&self) -> Vec<Decoded> {
+        let mut scorer = FrameScorer::new(self.rotation);
+        let mut out = Vec::new();
+        each_frame(&self.path, |time, frame| {
+            let scores = scorer.score(time, frame).unwrap();
+            let mut crc = flate2::Crc::new();
+            crc.update(&scorer.picture().to_bgr());
+            out.push((scores, crc.sum()));
+        });
+        out
+    }
+}
+
+fn each_frame(path: &Path, mut take: impl FnMut(Timestamp, &ffmpeg::frame::Video)) {
+    ffmpeg::init().unwrap();
+    ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+    let mut input = ffmpeg::format::input(path).unwrap();
+    let stream = input.streams().find(|s| s.parameters().medium() == ffmpeg::media::Type::Video).unwrap();
+    let (index, base) = (stream.index(), stream.time_base());
+    let mut context = ffmpeg::codec::context::Context::from_parameters(stream.parameters()).unwrap();
+    context.set_threading(ffmpeg::threading::Config::kind(ffmpeg::threading::Type::Frame));
+    let mut decoder = context.decoder().video().unwrap();
+    let mut frame = ffmpeg::frame::Video::empty();
+    let mut drain = |decoder: &mut ffmpeg::decoder::Video| {
+        while decoder.receive_frame(&mut frame).is_ok() {
+            let ticks = frame.timestamp().unwrap_or(0);
+            take(Timestamp::from_ticks(ticks, base.numerator(), base.denominator()).unwrap(), &frame);
+        }
+    };
+    for (stream, packet) in input.packets() {
+        if stream.index() == index {
+            let _ = decoder.send_packet(&packet);
+            drain(&mut decoder);
+        }
+    }
+    decoder.send_eof().unwrap();
+    drain(&mut decoder);
+}
