@@ -16,7 +16,7 @@ fn cuts_equal_pyscenedetect_on_every_clip() {
     }
     let mut wrong = Vec::new();
     for clip in &clips {
-        let decoded = clip.decode();
+        let decoded = clip.decode(true);
         for (name, detector) in [
             ("content_27", Detector::from(ContentDetector::default())),
             ("adaptive_default", AdaptiveDetector::default().into()),
@@ -39,7 +39,7 @@ fn pictures_and_scores_equal_the_reference_on_every_clip() {
     let other_swscale: &[&str] = &[];
     let mut wrong = Vec::new();
     for clip in goldens() {
-        let decoded = clip.decode();
+        let decoded = clip.decode(true);
         let report = compare(&clip, &decoded);
         eprintln!(
             "{:<40} frames {:>4} other pictures {:>4} largest difference {:.1e} mean {:.1e}",

@@ -49,7 +49,7 @@ impl VideoSink for Pictures<'_> {
             self.cuts.push(cut);
             self.selector.cut(cut.time);
         }
-        let changed = scores.content >= POSSIBLE_CUT;
+        let changed = (scores.delta_hue + scores.delta_sat + scores.delta_lum) / 3.0 >= POSSIBLE_CUT;
         if self.selector.wants(frame.time(), changed) {
             let measures = self.scorer.picture().measures();
             self.selector.offer(Candidate { time: frame.time(), measures, frame: frame.clone() });

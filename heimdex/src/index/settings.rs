@@ -35,7 +35,7 @@ impl PipelineSettings {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the field.
     pub fn validate(&self) -> Result<()> {
         self.limits.validate()?;
-        self.detector.validate()?;
+        self.detector.start(None)?;
         self.keyframes.validate()?;
         self.scenes.validate()
     }

@@ -210,19 +210,6 @@ impl Frame {
         unsafe { ffi::av_frame_move_ref(taken.as_ptr(), self.as_ptr()) };
         Some(taken)
     }
-
-    /// Bytes of a row of a plane, and the plane from its first row; `None` for a plane that is
-    /// not there or stored upside down.
-    pub(crate) fn plane(&self, index: usize, rows: usize) -> Option<(&[u8], usize)> {
-        let frame = self.get();
-        let stride = usize::try_from(*frame.linesize.get(index)?).ok().filter(|s| *s > 0)?;
-        let data = *frame.data.get(index)?;
-        if data.is_null() {
-            return None;
-        }
-        // SAFETY: FFmpeg allocates `linesize * rows` bytes for a plane of this many rows.
-        Some((unsafe { std::slice::from_raw_parts(data, stride * rows) }, stride))
-    }
 }
 
 impl Drop for Frame {

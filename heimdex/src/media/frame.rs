@@ -1,5 +1,6 @@
 //! A decoded frame, and the upright picture it shows.
 
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
@@ -67,12 +68,15 @@ impl VideoFrame {
         self.rotation
     }
 
-    pub(crate) fn raw(&self) -> &ffi::AVFrame {
+    fn raw(&self) -> &ffi::AVFrame {
         self.frame.get()
     }
 
-    pub(crate) fn plane(&self, index: usize, rows: usize) -> Option<(&[u8], usize)> {
-        self.frame.plane(index, rows)
+    /// The frame as the bindings have it, for the time of a call.
+    pub(crate) fn with_video<T>(&self, look: impl FnOnce(&ffmpeg_next::frame::Video) -> T) -> T {
+        // SAFETY: the pointer is valid as long as self is; what is wrapped does not free it.
+        let video = ManuallyDrop::new(unsafe { ffmpeg_next::frame::Video::wrap(self.frame.as_ptr()) });
+        look(&video)
     }
 
     /// The picture as people see it: upright, with square pixels, colours by the tagged matrix and
@@ -85,7 +89,7 @@ impl VideoFrame {
         let (width, height) = fit(upright, (max_width.max(1), max_height.max(1)));
         let turned = matches!(self.rotation, Rotation::Quarter | Rotation::ThreeQuarters);
         let (w, h) = if turned { (height, width) } else { (width, height) };
-        let data = convert(self.raw(), ffi::AVPixelFormat::AV_PIX_FMT_RGB24, w, h, ffi::SWS_AREA as i32)?;
+        let data = convert(self.raw(), w, h)?;
         let picture = RgbPicture { width: w, height: h, data };
         Ok(turn(picture, self.rotation))
     }
@@ -99,108 +103,70 @@ fn fit((width, height): (u32, u32), (max_width, max_height): (u32, u32)) -> (u32
     (side(width, max_width), side(height, max_height))
 }
 
-/// Converts a whole frame with swscale into packed rows of three bytes a pixel.
-pub(crate) fn convert(
-    frame: &ffi::AVFrame,
-    format: ffi::AVPixelFormat,
-    width: u32,
-    height: u32,
-    flags: i32,
-) -> Result<Vec<u8>> {
-    Scaler::default().convert(frame, format, width, height, flags)
-}
-
-/// swscale with its context kept between frames of one shape.
-#[derive(Default)]
-pub(crate) struct Scaler {
-    context: Option<ptr::NonNull<ffi::SwsContext>>,
-}
-
-// SAFETY: a context is used by one thread at a time, the one that owns the scaler.
-unsafe impl Send for Scaler {}
-
-impl Scaler {
-    /// Packed rows of three bytes a pixel. `flags` 0 is what `ffmpeg -pix_fmt` does.
-    pub(crate) fn convert(
-        &mut self,
-        frame: &ffi::AVFrame,
-        format: ffi::AVPixelFormat,
-        width: u32,
-        height: u32,
-        flags: i32,
-    ) -> Result<Vec<u8>> {
-        let unsupported = || {
-            Error::media(
-                "frame",
-                crate::ErrorKind::Unsupported,
-                format!("pixel format {} cannot be shown", frame.format),
-            )
-        };
-        let (w, h) = (width as i32, height as i32);
-        if frame.format < 0 || w <= 0 || h <= 0 || frame.width <= 0 || frame.height <= 0 {
-            return Err(unsupported());
-        }
-        let flags = if flags == 0 { ffi::SWS_BICUBIC as i32 } else { flags };
-        // SAFETY: the frame's format comes from FFmpeg and has the C representation of its
-        // enumeration; a cached context is freed or reused by the call.
-        let context = unsafe {
-            let source = std::mem::transmute::<i32, ffi::AVPixelFormat>(frame.format);
-            let old = self.context.take().map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
-            ffi::sws_getCachedContext(
-                old,
-                frame.width,
-                frame.height,
-                source,
-                w,
-                h,
-                format,
-                flags,
-                ptr::null_mut(),
-                ptr::null_mut(),
-                ptr::null(),
-            )
-        };
-        self.context = ptr::NonNull::new(context);
-        if self.context.is_none() {
-            return Err(unsupported());
-        }
-        let stride = width as usize * 3;
-        // swscale's SIMD may write past the end of a row it believes to be padded.
-        let padded = stride.next_multiple_of(64);
-        let mut data = vec![0_u8; padded * height as usize + 64];
-        // SAFETY: the context is valid; the source planes are those of the frame; the target has
-        // `padded` bytes for each of its rows and room behind the last.
-        let rows = unsafe {
-            set_colors(context, frame);
-            let target = [data.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
-            let strides = [padded as i32, 0, 0, 0];
-            ffi::sws_scale(
-                context,
-                frame.data.as_ptr().cast(),
-                frame.linesize.as_ptr(),
-                0,
-                frame.height,
-                target.as_ptr(),
-                strides.as_ptr(),
-            )
-        };
-        if rows != h {
-            return Err(unsupported());
-        }
-        for row in 1..height as usize {
-            data.copy_within(row * padded..row * padded + stride, row * stride);
-        }
-        data.truncate(stride * height as usize);
-        Ok(data)
+/// Converts a whole frame with swscale into packed R, G, B rows.
+fn convert(frame: &ffi::AVFrame, width: u32, height: u32) -> Result<Vec<u8>> {
+    let unsupported = || {
+        Error::media("frame", crate::ErrorKind::Unsupported, format!("pixel format {} cannot be shown", frame.format))
+    };
+    let (w, h) = (width as i32, height as i32);
+    if frame.format < 0 || w <= 0 || h <= 0 || frame.width <= 0 || frame.height <= 0 {
+        return Err(unsupported());
     }
+    // SAFETY: the frame's format comes from FFmpeg and has the C representation of its enumeration.
+    let context = unsafe {
+        Scaler(ffi::sws_getContext(
+            frame.width,
+            frame.height,
+            std::mem::transmute::<i32, ffi::AVPixelFormat>(frame.format),
+            w,
+            h,
+            ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
+            ffi::SWS_AREA as i32,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            ptr::null(),
+        ))
+    };
+    if context.0.is_null() {
+        return Err(unsupported());
+    }
+    let stride = width as usize * 3;
+    // swscale's SIMD may write past the end of a row it believes to be padded.
+    let padded = stride.next_multiple_of(64);
+    let mut data = vec![0_u8; padded * height as usize + 64];
+    // SAFETY: the context is valid; the source planes are those of the frame; the target has
+    // `padded` bytes for each of its rows and room behind the last.
+    let rows = unsafe {
+        set_colors(context.0, frame);
+        let target = [data.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
+        let strides = [padded as i32, 0, 0, 0];
+        ffi::sws_scale(
+            context.0,
+            frame.data.as_ptr().cast(),
+            frame.linesize.as_ptr(),
+            0,
+            frame.height,
+            target.as_ptr(),
+            strides.as_ptr(),
+        )
+    };
+    if rows != h {
+        return Err(unsupported());
+    }
+    for row in 1..height as usize {
+        data.copy_within(row * padded..row * padded + stride, row * stride);
+    }
+    data.truncate(stride * height as usize);
+    Ok(data)
 }
+
+/// A context of swscale, freed with the value.
+struct Scaler(*mut ffi::SwsContext);
 
 impl Drop for Scaler {
     fn drop(&mut self) {
-        if let Some(context) = self.context {
-            // SAFETY: made by `sws_getCachedContext`, freed once.
-            unsafe { ffi::sws_freeContext(context.as_ptr()) };
-        }
+        // SAFETY: made by `sws_getContext`, or null; freed once.
+        unsafe { ffi::sws_freeContext(self.0) };
     }
 }
 

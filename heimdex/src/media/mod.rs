@@ -32,8 +32,6 @@ pub use audio::SAMPLE_RATE_HZ;
 #[cfg(feature = "media")]
 pub use decode::{AudioSink, DecodeOptions, DecodeReport, MediaFile, Sinks, VideoSink, probe};
 #[cfg(feature = "media")]
-pub(crate) use frame::Scaler;
-#[cfg(feature = "media")]
 pub use frame::VideoFrame;
 #[cfg(feature = "media")]
 pub use subtitle::EmbeddedCue;

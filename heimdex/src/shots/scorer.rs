@@ -3,8 +3,8 @@
 use super::picture::PictureMaker;
 use super::score::Differ;
 use super::{FrameScores, SmallPicture};
-use crate::media::Rotation;
-use crate::{Result, Timestamp};
+use crate::Result;
+use crate::media::{Rotation, VideoFrame};
 
 /// Scores the frames of one video, in the order they are shown.
 #[derive(Debug)]
@@ -25,10 +25,9 @@ impl FrameScorer {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the frame holds no picture, or one
     /// that swscale cannot convert. The frame is then not counted.
-    #[doc(hidden)]
-    pub fn score(&mut self, time: Timestamp, frame: &ffmpeg_next::frame::Video) -> Result<FrameScores> {
-        self.maker.make(frame, &mut self.small)?;
-        Ok(self.differ.score(time, &self.small))
+    pub fn score(&mut self, frame: &VideoFrame) -> Result<FrameScores> {
+        frame.with_video(|video| self.maker.make(video, &mut self.small))?;
+        Ok(self.differ.score(frame.time(), &self.small))
     }
 
     /// The small picture of the frame scored last.

@@ -154,8 +154,9 @@ pub struct Filter {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TextQuery {
     /// A scene matches when it holds at least one of these tokens, and better the rarer and more.
+    /// With phrases they are not asked for.
     pub any: Vec<String>,
-    /// Tokens of `any` of which the beginning is enough.
+    /// As `any`; the beginning of a token is enough.
     pub any_prefix: Vec<String>,
     /// Each of these runs of tokens must stand in the scene in this order, side by side.
     pub all_phrases: Vec<Vec<String>>,
@@ -238,11 +239,11 @@ pub struct StageRecord {
 /// Keeps the index of any number of libraries and answers ranked look-ups in one channel at a time.
 ///
 /// Rankings are deterministic: ties are ordered by scene id. Every method is safe to call from
-/// several tasks and processes at once. All but the checkpoints of a deleted video are isolated by
-/// library.
+/// several tasks and processes at once. Libraries share nothing.
 #[async_trait]
 pub trait IndexStore: Send + Sync + std::fmt::Debug {
-    /// Stores all of a video in one transaction, in place of what was there. Drops its checkpoints.
+    /// Stores all of a video in one transaction, in place of what was there. Drops the checkpoints
+    /// of stages that made vectors: the index holds them now.
     ///
     /// # Errors
     /// [`ErrorKind::Space`] when a vector's size is not that of its space or its space is not
@@ -250,8 +251,8 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
     /// word points outside; [`ErrorKind::Store`] when writing fails. Nothing changes then.
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()>;
 
-    /// Sets the state of a video that `replace_video` stored, or makes a placeholder that lists it.
-    /// Search never shows a placeholder.
+    /// Sets the state of a video that `replace_video` stored, and nothing else of it; or makes or
+    /// replaces a placeholder that lists the video. Search never shows a placeholder.
     async fn set_state(&self, library: LibraryId, video: &VideoRecord) -> Result<()>;
 
     /// Removes a video, all that was derived from it, its stages and checkpoints. Returns the keys

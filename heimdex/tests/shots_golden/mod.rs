@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use ffmpeg_next as ffmpeg;
-use heimdex::Timestamp;
-use heimdex::media::Rotation;
+use heimdex::Cancel;
+use heimdex::media::{DecodeOptions, Limits, MediaFile, Rotation, Sinks, VideoFrame, VideoSink};
 use heimdex::shots::{FrameScorer, FrameScores};
 use serde_json::Value;
 
@@ -85,42 +84,31 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
     lines.map(row).collect()
 }
 
-impl Golden {
-    pub fn decode(&self) -> Vec<Decoded> {
-        let mut scorer = FrameScorer::new(self.rotation);
-        let mut out = Vec::new();
-        each_frame(&self.path, |time, frame| {
-            let scores = scorer.score(time, frame).unwrap();
-            let mut crc = flate2::Crc::new();
-            crc.update(&scorer.picture().to_bgr());
-            out.push((scores, crc.sum()));
-        });
-        out
+/// Scores every frame.
+struct Scorer {
+    scorer: FrameScorer,
+    out: Vec<Decoded>,
+}
+
+impl VideoSink for Scorer {
+    fn frame(&mut self, frame: &VideoFrame) -> heimdex::Result<()> {
+        let scores = self.scorer.score(frame)?;
+        let mut crc = flate2::Crc::new();
+        crc.update(&self.scorer.picture().to_bgr());
+        self.out.push((scores, crc.sum()));
+        Ok(())
     }
 }
 
-fn each_frame(path: &Path, mut take: impl FnMut(Timestamp, &ffmpeg::frame::Video)) {
-    ffmpeg::init().unwrap();
-    ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-    let mut input = ffmpeg::format::input(path).unwrap();
-    let stream = input.streams().find(|s| s.parameters().medium() == ffmpeg::media::Type::Video).unwrap();
-    let (index, base) = (stream.index(), stream.time_base());
-    let mut context = ffmpeg::codec::context::Context::from_parameters(stream.parameters()).unwrap();
-    context.set_threading(ffmpeg::threading::Config::kind(ffmpeg::threading::Type::Frame));
-    let mut decoder = context.decoder().video().unwrap();
-    let mut frame = ffmpeg::frame::Video::empty();
-    let mut drain = |decoder: &mut ffmpeg::decoder::Video| {
-        while decoder.receive_frame(&mut frame).is_ok() {
-            let ticks = frame.timestamp().unwrap_or(0);
-            take(Timestamp::from_ticks(ticks, base.numerator(), base.denominator()).unwrap(), &frame);
-        }
-    };
-    for (stream, packet) in input.packets() {
-        if stream.index() == index {
-            let _ = decoder.send_packet(&packet);
-            drain(&mut decoder);
-        }
+impl Golden {
+    /// Scores of the exact mode, or of the fast one.
+    pub fn decode(&self, exact: bool) -> Vec<Decoded> {
+        let mut sink = Scorer { scorer: FrameScorer::new(self.rotation), out: Vec::new() };
+        let file = MediaFile::open(&self.path, &Limits::default(), &Cancel::new()).unwrap();
+        let mut options = DecodeOptions::default();
+        options.exact = exact;
+        let sinks = Sinks { video: Some(&mut sink), ..Sinks::default() };
+        file.decode(&options, sinks, &Cancel::new(), &mut |_| ()).unwrap();
+        sink.out
     }
-    decoder.send_eof().unwrap();
-    drain(&mut decoder);
 }

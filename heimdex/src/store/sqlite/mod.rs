@@ -1,0 +1,183 @@
+//! The embedded store: one SQLite file, no server.
+
+mod cache;
+mod codes;
+mod read;
+mod schema;
+mod search;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::{Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VideoRecord};
+use crate::embed::{EmbedSpec, Vector};
+use crate::{Error, LibraryId, Result, SceneId, Stage, VideoId};
+use cache::CodeCache;
+
+/// Readers at once. A writer never waits for them, nor they for it.
+const READERS: u32 = 4;
+
+/// How long a writer waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Keeps libraries in one SQLite file, with its write-ahead log beside it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    codes: Arc<CodeCache>,
+}
+
+impl SqliteStore {
+    /// Opens a file, makes it where there is none, and brings its schema up to date. Several
+    /// processes may do so at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the folder is missing, the file is no
+    /// SQLite database, or a newer Heimdex made it.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("cache_size", "-32768")
+            .pragma("mmap_size", "1073741824")
+            .optimize_on_close(true, None);
+        let open = |error: sqlx::Error| Error::store(format!("opening {}", path.display()), error);
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        schema::migrate(&writer, path).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.map_err(open)?;
+        Ok(Self { writer, readers, codes: Arc::default() })
+    }
+
+    /// Ends all connections. What was committed is on disk in any case.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Names what was being done when SQLite failed.
+fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> Error {
+    move |error| Error::store(what, error)
+}
+
+/// A row that our own code wrote and can no longer read.
+fn unreadable(what: &'static str) -> impl Fn(serde_json::Error) -> Error {
+    move |error| Error::store(format!("{what} in the index cannot be read"), error)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::store("writing JSON", e))
+}
+
+fn library_bytes(library: LibraryId) -> Vec<u8> {
+    library.0.as_bytes().to_vec()
+}
+
+fn video_bytes(video: VideoId) -> Vec<u8> {
+    video.0.as_bytes().to_vec()
+}
+
+fn video_id(bytes: &[u8]) -> Result<VideoId> {
+    uuid::Uuid::from_slice(bytes).map(VideoId).map_err(|e| Error::store("a video id in the index", e))
+}
+
+#[async_trait]
+impl IndexStore for SqliteStore {
+    async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+        super::check::check(video)?;
+        write::replace(&self.writer, library, video).await
+    }
+
+    async fn set_state(&self, library: LibraryId, video: &VideoRecord) -> Result<()> {
+        write::set_state(&self.writer, library, video).await
+    }
+
+    async fn delete_video(&self, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>> {
+        write::delete(&self.writer, library, video).await
+    }
+
+    async fn video(&self, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {
+        read::video(&self.readers, library, video).await
+    }
+
+    async fn videos(&self, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)> {
+        read::videos(&self.readers, library, page).await
+    }
+
+    async fn indexed_video(&self, library: LibraryId, video: VideoId) -> Result<Option<IndexedVideo>> {
+        read::indexed_video(&self.readers, library, video).await
+    }
+
+    async fn search_text(
+        &self,
+        library: LibraryId,
+        channel: &str,
+        query: &TextQuery,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>> {
+        search::text(&self.readers, library, channel, query, filter, limit).await
+    }
+
+    async fn search_vectors(
+        &self,
+        library: LibraryId,
+        space: &str,
+        query: &Vector,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>> {
+        search::vectors(&self.readers, &self.codes, library, space, query, filter, limit).await
+    }
+
+    async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
+        read::scenes(&self.readers, library, ids).await
+    }
+
+    async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>> {
+        read::spaces(&self.readers, library).await
+    }
+
+    async fn save_checkpoint(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+        stage: Stage,
+        key: &str,
+        output: &[u8],
+    ) -> Result<()> {
+        write::save_checkpoint(&self.writer, library, video, stage, key, output).await
+    }
+
+    async fn checkpoint(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+        stage: Stage,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>> {
+        read::checkpoint(&self.readers, library, video, stage, key).await
+    }
+
+    async fn record_stage(&self, library: LibraryId, video: VideoId, record: &StageRecord) -> Result<()> {
+        write::record_stage(&self.writer, library, video, record).await
+    }
+
+    async fn stages(&self, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>> {
+        read::stages(&self.readers, library, video).await
+    }
+}

@@ -1,0 +1,286 @@
+//! What reads the index back.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+
+use super::{failed, library_bytes, unreadable, video_bytes, video_id};
+use crate::embed::{EmbedSpec, Vector};
+use crate::keyframes::Keyframe;
+use crate::scenes::Scene;
+use crate::shots::Shot;
+use crate::store::{IndexedScene, IndexedVideo, Page, SceneRecord, StageRecord, VectorRow, VideoRecord};
+use crate::{Error, LibraryId, Result, SceneId, Span, Stage, Timestamp, VideoId};
+
+const VIDEO_COLUMNS: &str = "video_id, source, title, description, fingerprint, duration_us, media, language,
+    created_at, warnings, settings, state, transcript, spaces";
+
+/// A column of a row that our own code wrote.
+fn get<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(|e| Error::store(format!("column {column} of the index"), e))
+}
+
+fn parsed<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T> {
+    serde_json::from_str(get::<&str>(row, column)?).map_err(unreadable(column))
+}
+
+/// A unit variant that was stored by its name.
+fn named<T: DeserializeOwned>(name: &str, what: &'static str) -> Result<T> {
+    serde_json::from_value(serde_json::Value::from(name)).map_err(unreadable(what))
+}
+
+fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp> {
+    get(row, column).map(Timestamp::from_micros)
+}
+
+fn span(row: &SqliteRow) -> Result<Span> {
+    Ok(Span::new(time(row, "start_us")?, time(row, "end_us")?))
+}
+
+fn number(row: &SqliteRow, column: &'static str) -> Result<u32> {
+    let value: i64 = get(row, column)?;
+    u32::try_from(value).map_err(|e| Error::store(format!("column {column} of the index"), e))
+}
+
+fn record(row: &SqliteRow) -> Result<VideoRecord> {
+    Ok(VideoRecord {
+        id: video_id(get(row, "video_id")?)?,
+        source: get(row, "source")?,
+        title: get(row, "title")?,
+        description: get(row, "description")?,
+        fingerprint: get(row, "fingerprint")?,
+        duration: time(row, "duration_us")?,
+        media: parsed(row, "media")?,
+        language: get(row, "language")?,
+        created_at: get(row, "created_at")?,
+        warnings: parsed(row, "warnings")?,
+        settings: parsed(row, "settings")?,
+        state: named(get(row, "state")?, "state")?,
+    })
+}
+
+pub(super) async fn video(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {
+    let sql = format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ?");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .fetch_optional(pool)
+        .await
+        .map_err(failed("reading a video"))?;
+    row.as_ref().map(record).transpose()
+}
+
+pub(super) async fn videos(pool: &SqlitePool, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)> {
+    let failed = failed("listing videos");
+    let mut tx = pool.begin().await.map_err(&failed)?;
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM videos WHERE library_id = ?")
+        .bind(library_bytes(library))
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let sql = format!(
+        "SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id > ? ORDER BY video_id LIMIT ?"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(library_bytes(library))
+        .bind(page.after.map(video_bytes).unwrap_or_default())
+        .bind(page.limit)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let videos = rows.iter().map(record).collect::<Result<_>>()?;
+    Ok((videos, total.unsigned_abs()))
+}
+
+pub(super) async fn indexed_video(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<IndexedVideo>> {
+    let failed = failed("reading a video's index");
+    // One snapshot: parts of two indexes are never mixed.
+    let mut tx = pool.begin().await.map_err(&failed)?;
+    let sql = format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ? AND searchable");
+    let mut all = Vec::new();
+    for sql in [
+        sql.as_str(),
+        "SELECT start_us, end_us FROM shots WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
+        "SELECT time_us, shot, quality, thumbnail FROM keyframes WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
+        "SELECT segment FROM segments WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
+        "SELECT ordinal, start_us, end_us, shot, speech, words, texts FROM scenes
+         WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
+        "SELECT v.ordinal, s.space, v.origin, v.time_us, v.vector FROM vectors v JOIN spaces s USING (space_id)
+         WHERE v.library_id = ? AND v.video_id = ? ORDER BY v.vector_id",
+    ] {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(library_bytes(library))
+            .bind(video_bytes(video))
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        all.push(rows);
+    }
+    let [videos, shots, keyframes, segments, scenes, vectors] = all.as_slice() else { return Ok(None) };
+    let Some(row) = videos.first() else { return Ok(None) };
+    let transcript: Option<&str> = get(row, "transcript")?;
+    let mut scenes = scenes
+        .iter()
+        .map(|row| {
+            let texts: BTreeMap<String, String> = parsed(row, "texts")?;
+            Ok(IndexedScene { scene: scene(row)?, texts, vectors: Vec::new() })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for row in vectors {
+        let ordinal = number(row, "ordinal")?;
+        let vector = VectorRow {
+            space: get(row, "space")?,
+            origin: parsed(row, "origin")?,
+            time: time(row, "time_us")?,
+            vector: Vector::try_from(floats(get(row, "vector")?))?,
+        };
+        if let Some(scene) = scenes.get_mut(ordinal as usize) {
+            scene.vectors.push(vector);
+        }
+    }
+    Ok(Some(IndexedVideo {
+        video: record(row)?,
+        shots: shots.iter().map(|row| Ok(Shot { span: span(row)? })).collect::<Result<_>>()?,
+        keyframes: keyframes.iter().map(keyframe).collect::<Result<_>>()?,
+        transcript: transcript.map(serde_json::from_str).transpose().map_err(unreadable("transcript"))?,
+        segments: segments.iter().map(|row| parsed(row, "segment")).collect::<Result<_>>()?,
+        scenes,
+        spaces: parsed(row, "spaces")?,
+    }))
+}
+
+fn scene(row: &SqliteRow) -> Result<Scene> {
+    Ok(Scene {
+        ordinal: number(row, "ordinal")?,
+        span: span(row)?,
+        shot: number(row, "shot")?,
+        speech: get(row, "speech")?,
+        words: parsed(row, "words")?,
+    })
+}
+
+fn keyframe(row: &SqliteRow) -> Result<Keyframe> {
+    Ok(Keyframe {
+        time: time(row, "time_us")?,
+        shot: number(row, "shot")?,
+        quality: get::<f64>(row, "quality")? as f32,
+        thumbnail: get(row, "thumbnail")?,
+    })
+}
+
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+pub(super) async fn scenes(pool: &SqlitePool, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
+    let failed = failed("reading scenes");
+    let mut tx = pool.begin().await.map_err(&failed)?;
+    let mut records = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = sqlx::query(
+            "SELECT s.ordinal, s.start_us, s.end_us, s.shot, s.speech, s.words, v.title, v.source, v.duration_us
+             FROM scenes s JOIN videos v USING (library_id, video_id)
+             WHERE s.library_id = ? AND s.video_id = ? AND s.ordinal = ?",
+        )
+        .bind(library_bytes(library))
+        .bind(video_bytes(id.video))
+        .bind(id.ordinal)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        let Some(row) = row else { continue };
+        let scene = scene(&row)?;
+        let keyframes = sqlx::query(
+            "SELECT time_us, shot, quality, thumbnail FROM keyframes
+             WHERE library_id = ? AND video_id = ? AND shot = ? ORDER BY ordinal",
+        )
+        .bind(library_bytes(library))
+        .bind(video_bytes(id.video))
+        .bind(scene.shot)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        let keyframes = keyframes.iter().map(keyframe).collect::<Result<Vec<_>>>()?;
+        records.push(SceneRecord {
+            id: *id,
+            keyframes: of_scene(keyframes, scene.span),
+            scene,
+            video_title: get(&row, "title")?,
+            video_source: get(&row, "source")?,
+            video_duration: time(&row, "duration_us")?,
+        });
+    }
+    Ok(records)
+}
+
+/// Keyframes of a shot that lie in the scene, else the one nearest to it.
+fn of_scene(keyframes: Vec<Keyframe>, span: Span) -> Vec<Keyframe> {
+    let nearest = keyframes.iter().min_by_key(|k| k.time.micros_since(span.middle()).abs()).cloned();
+    let inside: Vec<Keyframe> = keyframes.into_iter().filter(|k| span.contains(k.time)).collect();
+    if inside.is_empty() { nearest.into_iter().collect() } else { inside }
+}
+
+pub(super) async fn spaces(pool: &SqlitePool, library: LibraryId) -> Result<Vec<EmbedSpec>> {
+    let rows = sqlx::query(
+        "SELECT spec FROM spaces s WHERE library_id = ?
+         AND EXISTS (SELECT 1 FROM codes c WHERE c.library_id = s.library_id AND c.space_id = s.space_id)
+         ORDER BY space",
+    )
+    .bind(library_bytes(library))
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading embedding spaces"))?;
+    rows.iter().map(|row| parsed(row, "spec")).collect()
+}
+
+pub(super) async fn checkpoint(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+    stage: Stage,
+    key: &str,
+) -> Result<Option<Vec<u8>>> {
+    sqlx::query_scalar("SELECT output FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage = ? AND key = ?")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .bind(stage.as_str())
+        .bind(key)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed("reading a stage's output"))
+}
+
+pub(super) async fn stages(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>> {
+    let rows = sqlx::query(
+        "SELECT stage, state, started_us, ended_us, reused, error_kind, error FROM stages
+         WHERE library_id = ? AND video_id = ? ORDER BY position",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video))
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading stages"))?;
+    rows.iter()
+        .map(|row| {
+            let kind: Option<&str> = get(row, "error_kind")?;
+            Ok(StageRecord {
+                stage: named(get(row, "stage")?, "stage")?,
+                state: named(get(row, "state")?, "state")?,
+                started_us: get(row, "started_us")?,
+                ended_us: get(row, "ended_us")?,
+                reused: get(row, "reused")?,
+                error_kind: kind.map(|kind| named(kind, "error_kind")).transpose()?,
+                error: get(row, "error")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,335 @@
+//! What changes the index. Every change is one transaction.
+
+use serde_json::{Value, json};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use super::codes::Codes;
+use super::{failed, json as text, library_bytes, video_bytes};
+use crate::store::{IndexedVideo, StageRecord, VideoRecord};
+use crate::{LibraryId, Result, Stage, VideoId};
+
+/// How many changes processes with codes in memory can be behind before they read all again.
+const KEPT_CHANGES: i64 = 10_000;
+
+pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    let failed = failed("storing a video");
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+    let id = video.video.id;
+    delete_rows(&mut tx, library, id).await?;
+    insert_record(&mut tx, library, &video.video, Some(video)).await?;
+    insert_parts(&mut tx, library, video).await?;
+    insert_texts(&mut tx, library, video).await?;
+    insert_vectors(&mut tx, library, video).await?;
+    // Their outputs are in the index now, and are the large ones.
+    sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
+        .bind(library_bytes(library))
+        .bind(video_bytes(id))
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    note_change(&mut tx, library, id).await?;
+    tx.commit().await.map_err(&failed)
+}
+
+pub(super) async fn set_state(pool: &SqlitePool, library: LibraryId, video: &VideoRecord) -> Result<()> {
+    let failed = failed("recording a video's state");
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+    let kept = sqlx::query("UPDATE videos SET state = ? WHERE library_id = ? AND video_id = ? AND searchable")
+        .bind(name(&video.state)?)
+        .bind(library_bytes(library))
+        .bind(video_bytes(video.id))
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    if kept.rows_affected() == 0 {
+        delete_rows(&mut tx, library, video.id).await?;
+        insert_record(&mut tx, library, video, None).await?;
+    }
+    tx.commit().await.map_err(&failed)
+}
+
+pub(super) async fn delete(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>> {
+    let failed = failed("deleting a video");
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+    let thumbnails = sqlx::query_scalar(
+        "SELECT thumbnail FROM keyframes WHERE library_id = ? AND video_id = ? AND thumbnail IS NOT NULL ORDER BY ordinal",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video))
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(&failed)?;
+    if !delete_rows(&mut tx, library, video).await? {
+        return Ok(None);
+    }
+    for table in ["DELETE FROM stages WHERE library_id = ? AND video_id = ?", "DELETE FROM checkpoints WHERE library_id = ? AND video_id = ?"] {
+        sqlx::query(table)
+            .bind(library_bytes(library))
+            .bind(video_bytes(video))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+    }
+    note_change(&mut tx, library, video).await?;
+    tx.commit().await.map_err(&failed)?;
+    Ok(Some(thumbnails))
+}
+
+type Tx<'a> = Transaction<'a, Sqlite>;
+
+/// Removes a video and, by cascade, all that was derived from it. False when it was not there.
+async fn delete_rows(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<bool> {
+    sqlx::query("DELETE FROM videos WHERE library_id = ? AND video_id = ?")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .execute(&mut **tx)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(failed("removing what was stored before"))
+}
+
+async fn note_change(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
+    let failed = failed("recording a change");
+    let change: i64 = sqlx::query_scalar("INSERT INTO changes (library_id, video_id) VALUES (?, ?) RETURNING change_id")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    sqlx::query("DELETE FROM changes WHERE change_id <= ?")
+        .bind(change - KEPT_CHANGES)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(&failed)
+}
+
+/// The name of a unit variant, as JSON writes it.
+pub(super) fn name(value: &impl serde::Serialize) -> Result<String> {
+    text(value).map(|json| json.trim_matches('"').to_owned())
+}
+
+async fn insert_record(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: &VideoRecord,
+    index: Option<&IndexedVideo>,
+) -> Result<()> {
+    let transcript = index.and_then(|i| i.transcript.as_ref()).map(text).transpose()?;
+    sqlx::query(
+        "INSERT INTO videos (library_id, video_id, source, title, description, fingerprint, duration_us, media,
+             language, created_at, warnings, settings, state, searchable, transcript, spaces)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video.id))
+    .bind(&video.source)
+    .bind(&video.title)
+    .bind(&video.description)
+    .bind(&video.fingerprint)
+    .bind(video.duration.as_micros())
+    .bind(text(&video.media)?)
+    .bind(&video.language)
+    .bind(&video.created_at)
+    .bind(text(&video.warnings)?)
+    .bind(text(&video.settings)?)
+    .bind(name(&video.state)?)
+    .bind(index.is_some())
+    .bind(transcript)
+    .bind(text(&index.map(|i| i.spaces.as_slice()).unwrap_or_default())?)
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(failed("storing a video"))
+}
+
+/// Rows go in as one JSON array per table: SQLite takes them apart faster than statements arrive.
+async fn insert_rows(tx: &mut Tx<'_>, library: LibraryId, video: VideoId, sql: &'static str, rows: Vec<Value>) -> Result<()> {
+    sqlx::query(sql)
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .bind(Value::Array(rows).to_string())
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed("storing a video's parts"))
+}
+
+async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    let id = video.video.id;
+    let shots = video.shots.iter().map(|s| json!([s.span.start, s.span.end])).collect();
+    let sql = "INSERT INTO shots (library_id, video_id, ordinal, start_us, end_us)
+               SELECT ?1, ?2, key, value ->> 0, value ->> 1 FROM json_each(?3)";
+    insert_rows(tx, library, id, sql, shots).await?;
+
+    let keyframes = video.keyframes.iter().map(|k| json!([k.time, k.shot, k.quality, k.thumbnail])).collect();
+    let sql = "INSERT INTO keyframes (library_id, video_id, ordinal, time_us, shot, quality, thumbnail)
+               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?3)";
+    insert_rows(tx, library, id, sql, keyframes).await?;
+
+    let segments = video.segments.iter().map(|segment| json!([segment])).collect();
+    let sql = "INSERT INTO segments (library_id, video_id, ordinal, segment)
+               SELECT ?1, ?2, key, value -> 0 FROM json_each(?3)";
+    insert_rows(tx, library, id, sql, segments).await?;
+
+    let scenes = video
+        .scenes
+        .iter()
+        .map(|s| json!([s.scene.span.start, s.scene.span.end, s.scene.shot, s.scene.speech, s.scene.words, s.texts]))
+        .collect();
+    let sql = "INSERT INTO scenes (library_id, video_id, ordinal, start_us, end_us, shot, speech, words, texts)
+               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value -> 5
+               FROM json_each(?3)";
+    insert_rows(tx, library, id, sql, scenes).await
+}
+
+/// The last id given out by a table with AUTOINCREMENT. Nobody else writes during a transaction.
+async fn last_id(tx: &mut Tx<'_>, table: &'static str) -> Result<i64> {
+    sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = ?")
+        .bind(table)
+        .fetch_optional(&mut **tx)
+        .await
+        .map(Option::unwrap_or_default)
+        .map_err(failed("reading the last id"))
+}
+
+/// Library and channel as one token.
+pub(super) fn scope(library: LibraryId, channel: &str) -> String {
+    let mut scope = library.0.simple().to_string();
+    for byte in channel.as_bytes() {
+        scope.push_str(&format!("{byte:02x}"));
+    }
+    scope
+}
+
+async fn insert_texts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    let mut text_id = last_id(tx, "texts").await?;
+    let mut rows = Vec::new();
+    let mut add = |ordinal: Option<u32>, channel: &str, text: &str| {
+        let tokens = crate::text::analyze(text).join(" ");
+        if !tokens.is_empty() {
+            text_id += 1;
+            rows.push(json!([text_id, ordinal, channel, scope(library, channel), tokens]));
+        }
+    };
+    add(None, "title", &format!("{}\n{}", video.video.title, video.video.description));
+    for scene in &video.scenes {
+        let ordinal = Some(scene.scene.ordinal);
+        add(ordinal, "speech", &scene.scene.speech);
+        for (channel, text) in &scene.texts {
+            add(ordinal, channel, text);
+        }
+    }
+    let sql = "INSERT INTO texts (library_id, video_id, text_id, ordinal, channel)
+               SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?3)";
+    insert_rows(tx, library, video.video.id, sql, rows.clone()).await?;
+    let sql = "INSERT INTO text_index (rowid, scope, tokens)
+               SELECT value ->> 0, value ->> 3, value ->> 4 FROM json_each(?3)";
+    insert_rows(tx, library, video.video.id, sql, rows).await
+}
+
+async fn insert_vectors(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    let failed = failed("storing vectors");
+    for spec in &video.spaces {
+        let space = spec.space();
+        let space_id: i64 = sqlx::query_scalar(
+            "INSERT INTO spaces (library_id, space, spec, dim) VALUES (?, ?, ?, ?)
+             ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
+        )
+        .bind(library_bytes(library))
+        .bind(&space)
+        .bind(text(spec)?)
+        .bind(spec.dim as i64)
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(&failed)?;
+        let mut vector_id = last_id(tx, "vectors").await?;
+        let mut rows = Vec::new();
+        let mut floats: Vec<u8> = Vec::new();
+        let mut codes = Codes::new(spec.dim);
+        for scene in &video.scenes {
+            let span = scene.scene.span;
+            for row in scene.vectors.iter().filter(|row| row.space == space) {
+                vector_id += 1;
+                rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
+                floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
+                let span_us = (span.start.as_micros(), span.end.as_micros());
+                codes.push(vector_id, scene.scene.ordinal, row.time.as_micros(), span_us, row.vector.as_slice());
+            }
+        }
+        if rows.is_empty() {
+            continue;
+        }
+        sqlx::query(
+            "INSERT INTO vectors (vector_id, library_id, video_id, ordinal, space_id, origin, time_us, vector)
+             SELECT value ->> 0, ?1, ?2, value ->> 1, ?4, value -> 2, value ->> 3, substr(?5, value ->> 4, ?6)
+             FROM json_each(?3)",
+        )
+        .bind(library_bytes(library))
+        .bind(video_bytes(video.video.id))
+        .bind(Value::Array(rows).to_string())
+        .bind(space_id)
+        .bind(floats)
+        .bind(spec.dim as i64 * 4)
+        .execute(&mut **tx)
+        .await
+        .map_err(&failed)?;
+        sqlx::query("INSERT INTO codes (library_id, video_id, space_id, codes) VALUES (?, ?, ?, ?)")
+            .bind(library_bytes(library))
+            .bind(video_bytes(video.video.id))
+            .bind(space_id)
+            .bind(codes.to_bytes())
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn save_checkpoint(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+    stage: Stage,
+    key: &str,
+    output: &[u8],
+) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO checkpoints (library_id, video_id, stage, key, output) VALUES (?, ?, ?, ?, ?)")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .bind(stage.as_str())
+        .bind(key)
+        .bind(output)
+        .execute(pool)
+        .await
+        .map(|_| ())
+        .map_err(failed("keeping a stage's output"))
+}
+
+pub(super) async fn record_stage(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+    record: &StageRecord,
+) -> Result<()> {
+    let position = Stage::ALL.iter().position(|s| *s == record.stage).unwrap_or_default();
+    sqlx::query(
+        "INSERT OR REPLACE INTO stages (library_id, video_id, stage, position, state, started_us, ended_us, reused,
+             error_kind, error)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video))
+    .bind(record.stage.as_str())
+    .bind(position as i64)
+    .bind(name(&record.state)?)
+    .bind(record.started_us)
+    .bind(record.ended_us)
+    .bind(record.reused)
+    .bind(record.error_kind.map(|kind| kind.as_str()))
+    .bind(&record.error)
+    .execute(pool)
+    .await
+    .map(|_| ())
+    .map_err(failed("recording a stage"))
+}

@@ -1,0 +1,164 @@
+-- Times are microseconds from the first instant a player shows. Ids are 16 bytes. JSON is text.
+
+CREATE TABLE videos (
+    library_id     BLOB NOT NULL,
+    video_id       BLOB NOT NULL,
+    source         TEXT NOT NULL,
+    title          TEXT NOT NULL,
+    description    TEXT NOT NULL,
+    fingerprint    TEXT NOT NULL,
+    duration_us    INTEGER NOT NULL,
+    media          TEXT NOT NULL,
+    language       TEXT,
+    created_at     TEXT,
+    warnings       TEXT NOT NULL,
+    settings       TEXT NOT NULL,
+    state          TEXT NOT NULL,
+    -- Whether an index is there to be searched; a placeholder has none.
+    searchable     INTEGER NOT NULL,
+    -- Where the words come from, as JSON; null when nothing looked for any.
+    transcript     TEXT,
+    -- Spaces of the vectors, as JSON.
+    spaces         TEXT NOT NULL,
+    PRIMARY KEY (library_id, video_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shots (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    start_us   INTEGER NOT NULL,
+    end_us     INTEGER NOT NULL,
+    PRIMARY KEY (library_id, video_id, ordinal),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keyframes (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    time_us    INTEGER NOT NULL,
+    shot       INTEGER NOT NULL,
+    quality    REAL NOT NULL,
+    thumbnail  TEXT,
+    PRIMARY KEY (library_id, video_id, ordinal),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE segments (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    -- Span, text, words and what a recogniser said of them, as JSON.
+    segment    TEXT NOT NULL,
+    PRIMARY KEY (library_id, video_id, ordinal),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scenes (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    start_us   INTEGER NOT NULL,
+    end_us     INTEGER NOT NULL,
+    shot       INTEGER NOT NULL,
+    speech     TEXT NOT NULL,
+    -- Words with their times, as JSON.
+    words      TEXT NOT NULL,
+    -- Texts of other channels by name, as JSON.
+    texts      TEXT NOT NULL,
+    PRIMARY KEY (library_id, video_id, ordinal),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- What stands behind a row of text_index: a scene, or a whole video (ordinal null).
+CREATE TABLE texts (
+    text_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER,
+    channel    TEXT NOT NULL,
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX texts_of_video ON texts (library_id, video_id);
+
+-- `tokens` are analyzed, one space between them; `scope` names library and channel. The tokenizer
+-- only splits at spaces: every character of a token belongs to it.
+CREATE VIRTUAL TABLE text_index USING fts5 (
+    scope, tokens,
+    content = '', contentless_delete = 1,
+    tokenize = 'ascii'
+);
+
+CREATE TRIGGER texts_forget AFTER DELETE ON texts BEGIN
+    DELETE FROM text_index WHERE rowid = old.text_id;
+END;
+
+CREATE TABLE spaces (
+    space_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    library_id BLOB NOT NULL,
+    space      TEXT NOT NULL,
+    -- What makes its vectors, as JSON.
+    spec       TEXT NOT NULL,
+    dim        INTEGER NOT NULL,
+    UNIQUE (library_id, space)
+) STRICT;
+
+CREATE TABLE vectors (
+    vector_id  INTEGER PRIMARY KEY AUTOINCREMENT,
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    space_id   INTEGER NOT NULL REFERENCES spaces,
+    -- What it was made from, as JSON.
+    origin     TEXT NOT NULL,
+    time_us    INTEGER NOT NULL,
+    -- Little-endian 32-bit floats, unit length.
+    vector     BLOB NOT NULL,
+    FOREIGN KEY (library_id, video_id, ordinal) REFERENCES scenes ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX vectors_of_video ON vectors (library_id, video_id, ordinal);
+
+-- The codes of a video's vectors in a space: what a search scans. One row a video, so that reading
+-- them does not read the vectors.
+CREATE TABLE codes (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    space_id   INTEGER NOT NULL REFERENCES spaces,
+    codes      BLOB NOT NULL,
+    PRIMARY KEY (library_id, space_id, video_id),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Which videos changed, in order: a process that keeps codes in memory reads what is new.
+CREATE TABLE changes (
+    change_id  INTEGER PRIMARY KEY AUTOINCREMENT,
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE stages (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    stage      TEXT NOT NULL,
+    position   INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    started_us INTEGER,
+    ended_us   INTEGER,
+    reused     INTEGER NOT NULL,
+    error_kind TEXT,
+    error      TEXT,
+    PRIMARY KEY (library_id, video_id, stage)
+) STRICT, WITHOUT ROWID;
+
+-- Outputs of stages, kept from run to run under a hash of all they follow from.
+CREATE TABLE checkpoints (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    stage      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    output     BLOB NOT NULL,
+    PRIMARY KEY (library_id, video_id, stage)
+) STRICT, WITHOUT ROWID;
