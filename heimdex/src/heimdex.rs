@@ -9,7 +9,6 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
-use crate::embed::TextEmbedder;
 use crate::index::{IndexOptions, IndexReport, Pipeline, index_video};
 use crate::search::{SearchPage, SearchRequest};
 use crate::store::{Filter, IndexStore, IndexedVideo, Page, StageRecord, VideoRecord};

@@ -12,9 +12,14 @@
 
 pub mod embed;
 mod error;
+#[cfg(feature = "media")]
+mod heimdex;
 mod id;
+#[cfg(feature = "media")]
+pub mod index;
 pub mod keyframes;
 pub mod media;
+pub mod models;
 mod progress;
 pub mod scenes;
 pub mod search;
@@ -25,6 +30,8 @@ mod time;
 pub mod transcript;
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "media")]
+pub use heimdex::{Heimdex, HeimdexBuilder, Indexing, Searching};
 pub use id::{LibraryId, SceneId, VideoId};
 pub use progress::{Cancel, Progress, Stage};
 pub use time::{Span, Timestamp};

@@ -247,7 +247,8 @@ impl Pipeline {
         let Seen { report, shots, keyframes } = self.see(&source, file, &media, &keys, run)?;
 
         let transcript: Option<Transcript> = run.stage(Stage::Transcribe, &keys.transcribe, |_| {
-            transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, &self.settings.subtitles)
+            let settings = &self.settings.subtitles;
+            Ok(transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, settings))
         })?;
         let segments = transcript.as_ref().map(|t| t.segments.clone()).unwrap_or_default();
         let scenes: Vec<Scene> = run

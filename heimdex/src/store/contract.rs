@@ -151,15 +151,17 @@ pub struct Filter {
 }
 
 /// A lexical query in analyzed tokens (see [`crate::text`]).
+///
+/// A run is one or more tokens that stand side by side, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TextQuery {
-    /// A scene matches when it holds at least one of these tokens, and better the rarer and more.
-    /// With phrases they are not asked for.
-    pub any: Vec<String>,
-    /// As `any`; the beginning of a token is enough.
+    /// A text matches when it holds at least one of these runs, and better the rarer and more. With
+    /// `all` they only add to the score.
+    pub any: Vec<Vec<String>>,
+    /// As `any`, for single tokens of which the beginning is enough.
     pub any_prefix: Vec<String>,
-    /// Each of these runs of tokens must stand in the scene in this order, side by side.
-    pub all_phrases: Vec<Vec<String>>,
+    /// A text matches only when it holds every one of these runs.
+    pub all: Vec<Vec<String>>,
 }
 
 /// A scene and its raw score in one channel; higher is better.

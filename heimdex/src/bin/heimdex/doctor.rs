@@ -34,7 +34,10 @@ pub(crate) fn embedder(args: &ModelArgs) -> Result<Option<Arc<dyn TextEmbedder>>
 /// The model that made the library's vectors, where there are any.
 ///
 /// A model that is not on this machine leaves search by word, and a remark.
-pub(crate) async fn embedder_of(library: &Heimdex, args: &ModelArgs) -> Result<Option<Arc<dyn TextEmbedder>>> {
+pub(crate) async fn embedder_of(
+    library: &Heimdex,
+    args: &ModelArgs,
+) -> Result<Option<Arc<dyn TextEmbedder>>> {
     let spaces = library.store().spaces(library.library()).await?;
     if args.no_model || spaces.is_empty() {
         return Ok(None);
@@ -64,8 +67,10 @@ fn open(name: &str) -> Result<Arc<dyn TextEmbedder>> {
 
 pub(crate) async fn run(global: &Global) -> Outcome {
     let folder = library::folder(global)?;
-    let model: std::result::Result<PathBuf, String> = models::resolve(DEFAULT_MODEL).map_err(|e| e.to_string());
-    let loads = model.as_ref().ok().map(|path| Bert::open(path).map(|m| m.spec().clone()).map_err(|e| e.to_string()));
+    let model: std::result::Result<PathBuf, String> =
+        models::resolve(DEFAULT_MODEL).map_err(|e| e.to_string());
+    let loads =
+        model.as_ref().ok().map(|path| Bert::open(path).map(|m| m.spec().clone()).map_err(|e| e.to_string()));
     let library = match library::open(global, Pipeline::builder().build()?).await {
         Ok(library) => Ok(Some(library::all_videos(&library).await?.len())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -96,16 +101,24 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         row("heimdex", env!("CARGO_PKG_VERSION").to_owned())?;
         row("ffmpeg", heimdex::media::ffmpeg_version())?;
         row("device", format!("cpu, {}", count(cores, "core")))?;
-        row("library", match &library {
-            Ok(Some(videos)) => format!("{}: {}", folder.display(), count(*videos, "video")),
-            Ok(None) => format!("{}: none yet; make one with: heimdex index VIDEO", folder.display()),
-            Err(error) => format!("{}: {error}", folder.display()),
-        })?;
-        row("model", match (&model, &loads) {
-            (Ok(path), Some(Ok(spec))) => format!("{DEFAULT_MODEL} in {}, {} dimensions", path.display(), spec.dim),
-            (Ok(_), Some(Err(error))) | (Err(error), _) => error.clone(),
-            (Ok(path), None) => path.display().to_string(),
-        })?;
+        row(
+            "library",
+            match &library {
+                Ok(Some(videos)) => format!("{}: {}", folder.display(), count(*videos, "video")),
+                Ok(None) => format!("{}: none yet; make one with: heimdex index VIDEO", folder.display()),
+                Err(error) => format!("{}: {error}", folder.display()),
+            },
+        )?;
+        row(
+            "model",
+            match (&model, &loads) {
+                (Ok(path), Some(Ok(spec))) => {
+                    format!("{DEFAULT_MODEL} in {}, {} dimensions", path.display(), spec.dim)
+                }
+                (Ok(_), Some(Err(error))) | (Err(error), _) => error.clone(),
+                (Ok(path), None) => path.display().to_string(),
+            },
+        )?;
         if model.is_err() {
             output::note(MODEL_HINT);
         }

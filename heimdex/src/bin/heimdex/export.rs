@@ -39,5 +39,7 @@ pub(crate) fn document(indexed: &IndexedVideo, vectors: bool) -> serde_json::Val
 }
 
 fn pretty(document: &serde_json::Value) -> Result<String> {
-    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(|e| Error::store("writing JSON", e))
+    serde_json::to_string_pretty(document)
+        .map(|text| text + "\n")
+        .map_err(|e| Error::store("writing JSON", e))
 }

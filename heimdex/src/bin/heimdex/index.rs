@@ -23,7 +23,11 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     let files = find(&args.paths, &folder)?;
     let one_only = args.title.is_some() || args.description.is_some() || args.subtitles.is_some();
     if one_only && files.len() != 1 {
-        return Err(Error::invalid("paths", "--title, --description and --subtitles go with exactly one file").into());
+        return Err(Error::invalid(
+            "paths",
+            "--title, --description and --subtitles go with exactly one file",
+        )
+        .into());
     }
     let embedder = doctor::embedder(&args.model)?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
@@ -109,7 +113,8 @@ fn find(paths: &[PathBuf], library: &Path) -> Result<Vec<Found>> {
         let pattern = path.to_str().filter(|p| p.contains(['*', '?', '[']));
         let before = files.len();
         if let Some(pattern) = pattern {
-            let matches = glob::glob(pattern).map_err(|e| Error::invalid("paths", format!("`{pattern}`: {e}")))?;
+            let matches =
+                glob::glob(pattern).map_err(|e| Error::invalid("paths", format!("`{pattern}`: {e}")))?;
             for found in matches.flatten() {
                 add(&found, library, &mut files);
             }
@@ -135,7 +140,8 @@ fn add(path: &Path, library: &Path, files: &mut Vec<Found>) {
     let hidden = |e: &walkdir::DirEntry| e.depth() > 0 && e.file_name().as_encoded_bytes().starts_with(b".");
     let walk = walkdir::WalkDir::new(path).sort_by_file_name().into_iter().filter_entry(|entry| {
         !entry.file_type().is_dir()
-            || (!hidden(entry) && library.as_ref().is_none_or(|l| entry.path().canonicalize().ok().as_ref() != Some(l)))
+            || (!hidden(entry)
+                && library.as_ref().is_none_or(|l| entry.path().canonicalize().ok().as_ref() != Some(l)))
     });
     for entry in walk.flatten() {
         let link_to_file = entry.file_type().is_symlink() && entry.path().is_file();
@@ -148,10 +154,12 @@ fn add(path: &Path, library: &Path, files: &mut Vec<Found>) {
 /// Whether a name promises a video, so that a file that is none deserves a word.
 fn promises_media(path: &Path) -> bool {
     const ENDINGS: [&str; 22] = [
-        "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "flv", "wmv", "ogv", "3gp",
-        "mp3", "m4a", "wav", "flac", "ogg", "opus", "aac",
+        "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "flv", "wmv", "ogv",
+        "3gp", "mp3", "m4a", "wav", "flac", "ogg", "opus", "aac",
     ];
-    path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(e)))
+    path.extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|e| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(e)))
 }
 
 /// Progress bars on a terminal, nothing elsewhere, lines of JSON when asked.
@@ -230,7 +238,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, global: &Global, screen: &Screen, path: &Path, named: bool, result: Result<IndexReport>) {
+    fn add(
+        &mut self,
+        global: &Global,
+        screen: &Screen,
+        path: &Path,
+        named: bool,
+        result: Result<IndexReport>,
+    ) {
         let shown = safe(&path.to_string_lossy());
         let event = match result {
             Ok(report) => {
@@ -254,7 +269,10 @@ impl Tally {
             Err(error) => {
                 let no_media = matches!(
                     error.kind(),
-                    ErrorKind::NotAMediaFile | ErrorKind::Unsupported | ErrorKind::NoVideoStream | ErrorKind::RefusedPlaylist
+                    ErrorKind::NotAMediaFile
+                        | ErrorKind::Unsupported
+                        | ErrorKind::NoVideoStream
+                        | ErrorKind::RefusedPlaylist
                 );
                 let skipped = no_media && !named && !promises_media(path);
                 self.skipped += usize::from(skipped);
@@ -287,9 +305,11 @@ impl Tally {
             }))?;
         } else if !global.quiet {
             let mut parts = vec![format!("{} indexed", count(self.indexed, "video"))];
-            for (n, what) in
-                [(self.up_to_date, "up to date"), (self.failed, "failed"), (self.skipped, "without media skipped")]
-            {
+            for (n, what) in [
+                (self.up_to_date, "up to date"),
+                (self.failed, "failed"),
+                (self.skipped, "without media skipped"),
+            ] {
                 if n > 0 {
                     parts.push(format!("{n} {what}"));
                 }
@@ -302,10 +322,6 @@ impl Tally {
         if cancel.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        if self.failed == 0 {
-            Ok(())
-        } else {
-            Err(Failure::Some)
-        }
+        if self.failed == 0 { Ok(()) } else { Err(Failure::Some) }
     }
 }

@@ -97,10 +97,9 @@ pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
     let stages = library.stages(video.id).await?;
     let indexed = library.store().indexed_video(library.library(), video.id).await?;
     if global.json {
-        let mut value = indexed.as_ref().map_or_else(
-            || json!({"video": video}),
-            |indexed| crate::export::document(indexed, false),
-        );
+        let mut value = indexed
+            .as_ref()
+            .map_or_else(|| json!({"video": video}), |indexed| crate::export::document(indexed, false));
         value["stages"] = json!(stages);
         return output::json(&value);
     }
@@ -119,7 +118,10 @@ pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
         ))?;
     }
     if let Some(sound) = video.media.audio() {
-        output::line(format!("  sound     {} {} Hz {}", sound.codec, sound.sample_rate_hz, sound.channel_layout))?;
+        output::line(format!(
+            "  sound     {} {} Hz {}",
+            sound.codec, sound.sample_rate_hz, sound.channel_layout
+        ))?;
     }
     for warning in &video.warnings {
         output::line(format!("  warning   {}", safe(warning)))?;

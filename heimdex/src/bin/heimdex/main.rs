@@ -60,7 +60,8 @@ async fn run(cli: Cli) -> Outcome {
 fn fail(json: bool, error: &heimdex::Error) -> ExitCode {
     if json {
         // Standard output carries the answer, and this is it.
-        let _ = output::json(&serde_json::json!({"error": {"kind": error.kind(), "message": error.to_string()}}));
+        let _ =
+            output::json(&serde_json::json!({"error": {"kind": error.kind(), "message": error.to_string()}}));
     } else {
         output::note(format!("heimdex: {}", output::safe(&error.to_string())));
         let mut cause = std::error::Error::source(error);

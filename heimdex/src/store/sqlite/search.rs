@@ -64,22 +64,22 @@ fn date(field: &'static str, text: &str) -> Result<String> {
 
 /// The query in the language of FTS5; every token is quoted. `None` when nothing is asked for.
 fn match_expression(scope: &str, query: &TextQuery) -> Option<String> {
-    let quoted = |token: &String| format!("\"{}\"", token.replace('"', ""));
-    let mut any: Vec<String> = query.any.iter().map(quoted).collect();
-    any.extend(query.any_prefix.iter().map(|token| format!("{} *", quoted(token))));
-    let mut all: Vec<String> = query
-        .all_phrases
-        .iter()
-        .filter(|phrase| !phrase.is_empty())
-        .map(|phrase| format!("\"{}\"", phrase.join(" ").replace('"', "")))
-        .collect();
-    if !any.is_empty() && all.is_empty() {
-        all.push(format!("({})", any.join(" OR ")));
-    }
-    if all.is_empty() {
-        return None;
-    }
-    Some(format!("scope : \"{scope}\" AND tokens : ({})", all.join(" AND ")))
+    let quoted = |run: &[String]| format!("\"{}\"", run.join(" ").replace('"', ""));
+    let runs = |runs: &[Vec<String>]| -> Vec<String> {
+        runs.iter().filter(|run| !run.is_empty()).map(|run| quoted(run)).collect()
+    };
+    let mut any = runs(&query.any);
+    any.extend(query.any_prefix.iter().map(|token| format!("{} *", quoted(std::slice::from_ref(token)))));
+    let all = runs(&query.all).join(" AND ");
+    let any = any.join(" OR ");
+    let asked = match (all.is_empty(), any.is_empty()) {
+        (true, true) => return None,
+        (true, false) => any,
+        (false, true) => all,
+        // The second half holds wherever the first does: it only adds to the score.
+        (false, false) => format!("({all}) AND (({all}) OR {any})"),
+    };
+    Some(format!("scope : \"{scope}\" AND tokens : ({asked})"))
 }
 
 pub(super) async fn text(

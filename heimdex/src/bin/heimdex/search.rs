@@ -1,0 +1,128 @@
+//! `heimdex search`
+
+use heimdex::index::Pipeline;
+use heimdex::search::{Hit, SearchRequest};
+use heimdex::store::Filter;
+use heimdex::{Error, Heimdex, Span, Timestamp};
+
+use crate::args::{Global, SearchArgs};
+use crate::doctor;
+use crate::library::{self, clock};
+use crate::output::{self, Outcome, Style, safe};
+
+/// Longest text shown of a hit, in characters.
+const SHOWN_CHARS: usize = 200;
+
+pub(crate) async fn run(global: &Global, args: SearchArgs) -> Outcome {
+    let plain = library::open(global, Pipeline::builder().build()?).await?;
+    let request = request(&plain, &args).await?;
+    let mut pipeline = Pipeline::builder();
+    let embedder = doctor::embedder_of(&plain, &args.model).await?;
+    let by_word_only = embedder.is_none();
+    if let Some(embedder) = embedder {
+        pipeline = pipeline.text(embedder);
+    }
+    let library = library::open(global, pipeline.build()?).await?;
+    let page = library.search_with(&request).await?;
+    if global.json {
+        return output::json(&page);
+    }
+    let style = Style::stdout();
+    for (i, hit) in page.hits.iter().enumerate() {
+        show(i + 1, hit, style)?;
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    match (&page.next, page.hits.len()) {
+        (_, 0) => output::note("nothing found"),
+        (Some(next), n) => output::note(format!("{n} of {}; more with --cursor {next}", page.total)),
+        (None, _) => {}
+    }
+    if by_word_only && !args.model.no_model {
+        output::note(doctor::MODEL_HINT);
+    }
+    Ok(())
+}
+
+async fn request(library: &Heimdex, args: &SearchArgs) -> heimdex::Result<SearchRequest> {
+    let mut filter = Filter::default();
+    for name in &args.video {
+        filter.videos.push(library.find_video(name).await?.id);
+    }
+    if args.from.is_some() || args.to.is_some() {
+        let (from, to) = (args.from.unwrap_or(Timestamp::ZERO), args.to.unwrap_or(Timestamp::MAX));
+        if to <= from {
+            return Err(Error::invalid("to", "must be later than --from"));
+        }
+        filter.within = Some(Span::new(from, to));
+    }
+    filter.min_duration = args.min_duration;
+    filter.max_duration = args.max_duration;
+    filter.languages.clone_from(&args.language);
+    let mut request = SearchRequest::new(&args.query);
+    request.filter = filter;
+    request.limit = args.limit;
+    request.cursor.clone_from(&args.cursor);
+    request.per_video = args.per_video;
+    request.explain = args.explain;
+    Ok(request)
+}
+
+fn show(number: usize, hit: &Hit, style: Style) -> Outcome {
+    let Style { bold, dim, off, .. } = style;
+    output::line(format!(
+        "{bold}{number:>3}  {}{off}  at {bold}{}{off}  {dim}{} – {}  score {:.4}{off}",
+        safe(&hit.video.title),
+        clock(hit.moment),
+        clock(hit.span.start),
+        clock(hit.span.end),
+        hit.score,
+    ))?;
+    if !hit.text.is_empty() {
+        output::line(format!("     {}", marked(hit, style)))?;
+    }
+    for word in &hit.matched_words {
+        if style.bold.is_empty() {
+            output::line(format!("     {} {}", word.span.start, safe(&word.text)))?;
+        }
+    }
+    for channel in &hit.channels {
+        output::line(format!(
+            "     {dim}{} rank {} score {:.3}{off}",
+            channel.channel, channel.rank, channel.score
+        ))?;
+    }
+    output::line(format!("     {dim}{}{off}", safe(&hit.video.source)))
+}
+
+/// The text around the first match, its matched words marked.
+fn marked(hit: &Hit, style: Style) -> String {
+    let text = hit.text.replace('\n', " ");
+    let mut ranges = Vec::new();
+    let mut from = 0;
+    for word in &hit.matched_words {
+        if let Some(at) = text[from..].find(&word.text) {
+            ranges.push(from + at..from + at + word.text.len());
+            from += at + word.text.len();
+        }
+    }
+    let first = ranges.first().map_or(0, |r| r.start);
+    let before = text[..first].chars().count();
+    let skip = before.saturating_sub(SHOWN_CHARS / 3);
+    let shown: Vec<(usize, char)> = text.char_indices().skip(skip).take(SHOWN_CHARS).collect();
+    let mut out = String::from(if skip > 0 { "…" } else { "" });
+    for (at, c) in &shown {
+        if ranges.iter().any(|r| r.start == *at) {
+            out.push_str(style.mark);
+        }
+        out.push_str(&safe(&c.to_string()));
+        if ranges.iter().any(|r| r.end == at + c.len_utf8()) {
+            out.push_str(style.off);
+        }
+    }
+    let whole = skip + shown.len() >= text.chars().count();
+    out.push_str(style.off);
+    out.push_str(if whole { "" } else { "…" });
+    out
+}
