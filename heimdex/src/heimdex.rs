@@ -212,7 +212,10 @@ impl Heimdex {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it is not indexed.
     pub async fn indexed_video(&self, id: VideoId) -> Result<IndexedVideo> {
         let Inner { store, library, .. } = &*self.inner;
-        store.indexed_video(*library, id).await?.ok_or_else(|| Error::not_found("indexed video", id.to_string()))
+        store
+            .indexed_video(*library, id)
+            .await?
+            .ok_or_else(|| Error::not_found("indexed video", id.to_string()))
     }
 
     /// How the stages of a video's last run stand.
@@ -229,8 +232,10 @@ impl Heimdex {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such video.
     pub async fn remove(&self, id: VideoId) -> Result<()> {
         let Inner { store, library, pipeline } = &*self.inner;
-        let thumbnails =
-            store.delete_video(*library, id).await?.ok_or_else(|| Error::not_found("video", id.to_string()))?;
+        let thumbnails = store
+            .delete_video(*library, id)
+            .await?
+            .ok_or_else(|| Error::not_found("video", id.to_string()))?;
         match pipeline.thumbnails() {
             Some(kept) => kept.delete(&thumbnails).await,
             None => Ok(()),
@@ -323,14 +328,22 @@ impl IntoFuture for Indexing {
             std::thread::Builder::new()
                 .name("heimdex-index".into())
                 .spawn(move || {
-                    let result = index_video(&inner.pipeline, &inner.store, inner.library, &options, &runtime, &own, &mut *on_progress);
+                    let result = index_video(
+                        &inner.pipeline,
+                        &inner.store,
+                        inner.library,
+                        &options,
+                        &runtime,
+                        &own,
+                        &mut *on_progress,
+                    );
                     // A receiver that is gone no longer wants the result.
                     let _ = send.send(result);
                 })
                 .map_err(|e| Error::io("thread heimdex-index", e))?;
-            let result = receive
-                .await
-                .unwrap_or_else(|_| Err(Error::store("indexing ended without a result", "its thread panicked")));
+            let result = receive.await.unwrap_or_else(|_| {
+                Err(Error::store("indexing ended without a result", "its thread panicked"))
+            });
             guard.done = true;
             result
         })

@@ -100,7 +100,10 @@ impl Loaded {
             serde_json::from_slice(&config_bytes).map_err(|e| failed("config.json", e.to_string()))?;
         let model_type = kind["model_type"].as_str().unwrap_or("none");
         if model_type != "bert" {
-            return Err(failed("config.json", format!("architecture `{model_type}` is not of the BERT family")));
+            return Err(failed(
+                "config.json",
+                format!("architecture `{model_type}` is not of the BERT family"),
+            ));
         }
         let config: Config =
             serde_json::from_slice(&config_bytes).map_err(|e| failed("config.json", e.to_string()))?;
@@ -119,7 +122,8 @@ impl Loaded {
         let weights = Weights::open(folder, &name)?;
         weights.require(&tensors(&config), &name)?;
         let variables = VarBuilder::from_backend(Box::new(weights.tensors), DType::F32, Device::Cpu);
-        let model = BertModel::load(variables, &config).map_err(|e| failed("model.safetensors", e.to_string()))?;
+        let model =
+            BertModel::load(variables, &config).map_err(|e| failed("model.safetensors", e.to_string()))?;
         let preprocessing = preprocessing_hash(&tokenizer_bytes, max_tokens, &prefixes);
         let spec =
             EmbedSpec::new(&name, weights.sha256, preprocessing, config.hidden_size, pooling, max_tokens);
@@ -134,7 +138,8 @@ impl Loaded {
         };
         // Tokenizers do not compose what is decomposed, and would read it as unknown.
         let text: String = prefix.chars().chain(text.trim().nfc()).collect();
-        let encoding = self.tokenizer.encode(text, true).map_err(|e| Error::model(&self.name, e.to_string()))?;
+        let encoding =
+            self.tokenizer.encode(text, true).map_err(|e| Error::model(&self.name, e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -172,7 +177,11 @@ impl Model for Loaded {
         let mut vectors: Vec<Option<Vector>> = vec![None; tokens.len()];
         let mut rest = &order[..];
         while !rest.is_empty() {
-            let fits = rest.iter().enumerate().take_while(|(n, i)| (n + 1) * tokens[**i].len() <= BATCH_TOKENS).count();
+            let fits = rest
+                .iter()
+                .enumerate()
+                .take_while(|(n, i)| (n + 1) * tokens[**i].len() <= BATCH_TOKENS)
+                .count();
             let (batch, after) = rest.split_at(fits.max(1));
             let ids: Vec<&Vec<u32>> = batch.iter().map(|i| &tokens[*i]).collect();
             let pooled = self.forward(&ids).map_err(|e| Error::model(&self.name, e.to_string()))?;
@@ -234,7 +243,8 @@ fn pooling(folder: &Path, name: &str) -> Result<Pooling> {
 }
 
 fn prefixes(folder: &Path, name: &str) -> Prefixes {
-    let prompts = folder::optional_json(folder, "config_sentence_transformers.json").map(|json| json["prompts"].clone());
+    let prompts = folder::optional_json(folder, "config_sentence_transformers.json")
+        .map(|json| json["prompts"].clone());
     let prompt = |keys: &[&str]| {
         let prompts = prompts.as_ref()?;
         keys.iter().find_map(|key| prompts[*key].as_str()).map(str::to_owned)

@@ -194,15 +194,13 @@ impl Pipeline {
             file = Some(opened);
             let cancel = run.cancel.clone();
             let size = metadata.len().max(1) as f32;
-            let fingerprint =
-                fingerprint(&source.path, &cancel, |read| run.progress(Stage::Validate, 0.99 * read as f32 / size))?;
+            let fingerprint = fingerprint(&source.path, &cancel, |read| {
+                run.progress(Stage::Validate, 0.99 * read as f32 / size)
+            })?;
             Ok(Validated { fingerprint, media })
         })?;
-        let subtitles = transcript::find_subtitles(
-            &source.path,
-            options.subtitles.as_deref(),
-            &self.settings.subtitles,
-        )?;
+        let subtitles =
+            transcript::find_subtitles(&source.path, options.subtitles.as_deref(), &self.settings.subtitles)?;
         let title = options.title.clone().unwrap_or_else(|| source.title());
         let description = options
             .description
@@ -220,8 +218,14 @@ impl Pipeline {
         title: &str,
         description: &str,
     ) -> Result<Keys> {
-        let PipelineSettings { limits, decode: how, detector, keyframes: frames, subtitles: texts, scenes: cut } =
-            &self.settings;
+        let PipelineSettings {
+            limits,
+            decode: how,
+            detector,
+            keyframes: frames,
+            subtitles: texts,
+            scenes: cut,
+        } = &self.settings;
         // The number of threads changes no output.
         let decode = key(&["decode 1", &validated.fingerprint, &how.exact.to_string(), &json(limits)?]);
         let shots = key(&["shots 1", &decode, &json(detector)?]);
@@ -251,8 +255,9 @@ impl Pipeline {
             Ok(transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, settings))
         })?;
         let segments = transcript.as_ref().map(|t| t.segments.clone()).unwrap_or_default();
-        let scenes: Vec<Scene> = run
-            .stage(Stage::Scenes, &keys.scenes, |_| Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes)))?;
+        let scenes: Vec<Scene> = run.stage(Stage::Scenes, &keys.scenes, |_| {
+            Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes))
+        })?;
         let vectors = self.embed(&scenes, &keys, run)?;
 
         let mut warnings = report.damage.clone();
@@ -326,7 +331,8 @@ impl Pipeline {
         };
         let length = media.declared_duration.map_or(1.0, |d| d.as_seconds().max(0.001));
         let cancel = run.cancel.clone();
-        let mut at = |time: crate::Timestamp| run.progress(Stage::Decode, (0.99 * time.as_seconds() / length) as f32);
+        let mut at =
+            |time: crate::Timestamp| run.progress(Stage::Decode, (0.99 * time.as_seconds() / length) as f32);
         let seen = opened.and_then(|file| {
             pass::run(file, &self.settings, source.id, self.thumbnails.as_ref(), &cancel, &mut at)
         });
@@ -349,7 +355,8 @@ impl Pipeline {
     fn embed(&self, scenes: &[Scene], keys: &Keys, run: &mut Run<'_>) -> Result<Vec<Option<Vector>>> {
         let Some(embedder) = &self.text else { return Ok(vec![None; scenes.len()]) };
         run.stage(Stage::EmbedText, &keys.embed_text, |run| {
-            let spoken: Vec<usize> = (0..scenes.len()).filter(|i| !scenes[*i].speech.trim().is_empty()).collect();
+            let spoken: Vec<usize> =
+                (0..scenes.len()).filter(|i| !scenes[*i].speech.trim().is_empty()).collect();
             let mut vectors = vec![None; scenes.len()];
             for (done, batch) in spoken.chunks(TEXTS_A_CALL).enumerate() {
                 run.cancel.check()?;

@@ -137,7 +137,8 @@ impl<'a> Run<'a> {
 
     /// Marks a stage as failed or cancelled. The failure itself matters more than its record.
     pub(crate) fn fail(&mut self, stage: Stage, error: &Error) {
-        let state = if matches!(error, Error::Cancelled) { StageState::Cancelled } else { StageState::Failed };
+        let state =
+            if matches!(error, Error::Cancelled) { StageState::Cancelled } else { StageState::Failed };
         if let Err(unrecorded) = self.end(stage, state, Some(error)) {
             tracing::warn!(%stage, %unrecorded, "a failed stage could not be recorded");
         }

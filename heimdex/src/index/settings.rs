@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::keyframes::KeyframeSettings;
 use crate::media::{DecodeOptions, Limits};
 use crate::scenes::SceneSettings;
 use crate::shots::Detector;
 use crate::transcript::SubtitleSettings;
-use crate::Result;
 
 /// How videos are indexed. Each field is the settings of one stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -111,7 +111,9 @@ pub(crate) fn index_video(
     let mut run = Run::new(&kept, cancel, progress);
     let result = indexed(pipeline, &kept, options, before.as_ref(), &mut run);
     match result {
-        Ok(report) => Ok(IndexReport { stages: run.stages, seconds: begun.elapsed().as_secs_f64(), ..report }),
+        Ok(report) => {
+            Ok(IndexReport { stages: run.stages, seconds: begun.elapsed().as_secs_f64(), ..report })
+        }
         Err(error) => {
             // A file that holds no media leaves no trace; anything else is listed as failed.
             if let Some(mut failed) = placeholder {

@@ -29,8 +29,8 @@ fn select(end: i64, cuts: &[i64], late: i64, look: impl Fn(i64) -> (f32, u8)) ->
 
 #[test]
 fn the_sharpest_frame_of_each_window() {
-    let times = select(8000, &[], 0, |t| (if t == 2000 || t == 5000 { 900.0 } else { 10.0 }, (t / 20) as u8));
-    assert_eq!(times, [2000, 5000]);
+    let times = select(8000, &[], 0, |t| (if t == 2080 || t == 5200 { 900.0 } else { 10.0 }, (t / 20) as u8));
+    assert_eq!(times, [2080, 5200]);
 }
 
 #[test]

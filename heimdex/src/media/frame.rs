@@ -106,7 +106,11 @@ fn fit((width, height): (u32, u32), (max_width, max_height): (u32, u32)) -> (u32
 /// Converts a whole frame with swscale into packed R, G, B rows.
 fn convert(frame: &ffi::AVFrame, width: u32, height: u32) -> Result<Vec<u8>> {
     let unsupported = || {
-        Error::media("frame", crate::ErrorKind::Unsupported, format!("pixel format {} cannot be shown", frame.format))
+        Error::media(
+            "frame",
+            crate::ErrorKind::Unsupported,
+            format!("pixel format {} cannot be shown", frame.format),
+        )
     };
     let (w, h) = (width as i32, height as i32);
     if frame.format < 0 || w <= 0 || h <= 0 || frame.width <= 0 || frame.height <= 0 {

@@ -58,7 +58,10 @@ pub fn resolve(name: &str) -> Result<PathBuf> {
     }
     Err(incomplete.unwrap_or_else(|| {
         let places = looked.join(" and ");
-        Error::model_missing(name, format!("not on this machine (looked at {places}); get it with: make model"))
+        Error::model_missing(
+            name,
+            format!("not on this machine (looked at {places}); get it with: make model"),
+        )
     }))
 }
 

@@ -25,8 +25,8 @@ fn best_cut(rest: Span, words: &[Placed<'_>], (max, target, min): (i64, i64, i64
     // What is left behind the cut is long enough, too.
     let earliest = rest.start.plus_micros(min.max(1));
     let latest = rest.start.plus_micros(max.min(rest.micros() - min.max(1)));
-    // As many parts as needed, of equal length, none longer than wished where that is possible.
-    let parts = (rest.micros() + target - 1) / target;
+    // As many parts as needed, of equal length, as near as possible to the length wished.
+    let parts = ((rest.micros() + target / 2) / target).max((rest.micros() + max - 1) / max);
     let even = rest.start.plus_micros(rest.micros() / parts.max(2)).clamp(earliest, latest);
     let from = words.partition_point(|w| w.word.span.start < rest.start);
     let mut best = (0.0_f64, even);

@@ -59,7 +59,7 @@ fn a_long_shot_splits_at_the_end_of_a_sentence() {
 fn silence_splits_evenly() {
     let scenes = build_scenes(&shots(&[0, 45_000]), &[], &SceneSettings::default());
     let lengths: Vec<i64> = scenes.iter().map(|s| s.span.micros() / 1000).collect();
-    assert_eq!(lengths, [15_000, 15_000, 15_000]);
+    assert_eq!(lengths, [22_500, 22_500]);
 }
 
 #[test]

@@ -38,7 +38,10 @@ impl Cursor {
             return Err(wrong("made by another search; begin at the first page"));
         }
         let score = u32::from_str_radix(score, 16).map_err(|_| wrong("not a cursor of a search"))?;
-        Ok(Self { score: f32::from_bits(score), scene: scene.parse().map_err(|_| wrong("not a cursor of a search"))? })
+        Ok(Self {
+            score: f32::from_bits(score),
+            scene: scene.parse().map_err(|_| wrong("not a cursor of a search"))?,
+        })
     }
 }
 

@@ -46,9 +46,9 @@ pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
             let weight = f64::from(ranking.weight);
             match fusion {
                 Fusion::ReciprocalRank { k } => entry.1 += weight / (f64::from(k) + i as f64 + 1.0),
-                // One group so far: the best of the text channels, each with its own weight.
+                // All channels so far are of one group.
                 Fusion::Weighted { text, .. } => {
-                    entry.1 = entry.1.max(f64::from(text) * weight.min(1.0) * calibrated(ranking, found.score));
+                    entry.1 += f64::from(text) * weight * calibrated(ranking, found.score)
                 }
             }
             entry.0.time = entry.0.time.or(found.time);
@@ -56,7 +56,8 @@ pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
             entry.0.channels.push(ChannelScore { channel, rank: i + 1, score: found.score });
         }
     }
-    let mut fused: Vec<Fused> = all.into_values().map(|(f, score)| Fused { score: score as f32, ..f }).collect();
+    let mut fused: Vec<Fused> =
+        all.into_values().map(|(f, score)| Fused { score: score as f32, ..f }).collect();
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.scene.cmp(&b.scene)));
     fused
 }
@@ -65,7 +66,9 @@ pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
 fn calibrated(ranking: &Ranking, score: f32) -> f64 {
     f64::from(match ranking.scale {
         Scale::Bm25 => score.max(0.0) / (score.max(0.0) + HALF_BM25),
-        Scale::Cosine => 0.5 + 0.5 * ((score - ranking.floor) / (1.0 - ranking.floor).max(1e-6)).clamp(0.0, 1.0),
+        Scale::Cosine => {
+            0.5 + 0.5 * ((score - ranking.floor) / (1.0 - ranking.floor).max(1e-6)).clamp(0.0, 1.0)
+        }
     })
 }
 
@@ -85,7 +88,10 @@ mod tests {
             weight,
             scale: if channel == "meaning" { Scale::Cosine } else { Scale::Bm25 },
             floor: 0.25,
-            scenes: scenes.iter().map(|(n, score)| ScoredScene { scene: scene(*n), score: *score, time: None }).collect(),
+            scenes: scenes
+                .iter()
+                .map(|(n, score)| ScoredScene { scene: scene(*n), score: *score, time: None })
+                .collect(),
         }
     }
 
@@ -94,7 +100,8 @@ mod tests {
     fn a_lone_exact_word_match_is_not_lost() {
         let meaning: Vec<(u32, f32)> = (0..400).map(|n| (n, 0.9 - n as f32 * 0.001)).collect();
         for fusion in [Fusion::default(), Fusion::weighted()] {
-            let fused = fuse(&[ranking("speech", 1.2, &[(399, 9.0)]), ranking("meaning", 1.0, &meaning)], fusion);
+            let fused =
+                fuse(&[ranking("speech", 1.2, &[(399, 9.0)]), ranking("meaning", 1.0, &meaning)], fusion);
             let place = fused.iter().position(|f| f.scene == scene(399)).unwrap();
             assert!(place < 10, "{fusion:?}: {place}");
         }

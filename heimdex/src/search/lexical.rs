@@ -10,10 +10,10 @@ use crate::transcript::Word;
 
 /// Words that stand in most sentences. They are only looked for when nothing else is.
 const FREQUENT: [&str; 58] = [
-    "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does", "for", "from",
-    "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "is", "it", "its", "me", "my", "not", "of", "on",
-    "or", "our", "she", "so", "that", "the", "their", "them", "then", "there", "they", "this", "to", "was", "we",
-    "were", "what", "when", "where", "which", "who", "with", "you",
+    "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does",
+    "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "is", "it", "its", "me",
+    "my", "not", "of", "on", "or", "our", "she", "so", "that", "the", "their", "them", "then", "there",
+    "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "with", "you",
 ];
 
 /// What to look for.
@@ -32,7 +32,9 @@ impl Lexical {
                 match part.as_slice() {
                     [token] if FREQUENT.contains(&token.as_str()) => frequent.push(part),
                     // One character stands for itself and for whatever begins with it.
-                    [token] if is_cjk_token(token) && token.chars().count() == 1 => any_prefix.push(token.clone()),
+                    [token] if is_cjk_token(token) && token.chars().count() == 1 => {
+                        any_prefix.push(token.clone())
+                    }
                     [_] => any.push(part),
                     pairs => any.extend(pairs.windows(pairs.len().div_ceil(2)).map(<[String]>::to_vec)),
                 }

@@ -82,7 +82,9 @@ pub async fn search(
     let mut records: HashMap<SceneId, SceneRecord> = records.into_iter().map(|r| (r.id, r)).collect();
     let hits = page
         .iter()
-        .filter_map(|fused| records.remove(&fused.scene).map(|record| hit(fused, record, &lexical, request.explain)))
+        .filter_map(|fused| {
+            records.remove(&fused.scene).map(|record| hit(fused, record, &lexical, request.explain))
+        })
         .collect();
     Ok(SearchPage { hits, total, next })
 }
@@ -113,8 +115,12 @@ async fn rankings(
     let mut rankings = futures::future::try_join_all(looked_up).await?;
     if !lexical.query.all.is_empty() {
         // A phrase must be said or named: other channels only order what words have found.
-        let named: std::collections::HashSet<SceneId> =
-            rankings.iter().filter(|r| r.scale == Scale::Bm25).flat_map(|r| &r.scenes).map(|s| s.scene).collect();
+        let named: std::collections::HashSet<SceneId> = rankings
+            .iter()
+            .filter(|r| r.scale == Scale::Bm25)
+            .flat_map(|r| &r.scenes)
+            .map(|s| s.scene)
+            .collect();
         for ranking in &mut rankings {
             ranking.scenes.retain(|s| named.contains(&s.scene));
         }
@@ -139,7 +145,8 @@ async fn meaning(
     }
     let space = embedder.spec().space();
     if spaces.iter().all(|spec| spec.space() != space) {
-        let held: Vec<String> = spaces.iter().map(|s| format!("{} ({} dimensions)", s.model, s.dim)).collect();
+        let held: Vec<String> =
+            spaces.iter().map(|s| format!("{} ({} dimensions)", s.model, s.dim)).collect();
         return Err(Error::Space(format!(
             "the query was embedded by {} ({} dimensions), the library by {}; search with that model, or index again \
              with this one",

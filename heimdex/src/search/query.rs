@@ -72,6 +72,7 @@ impl Query {
 }
 
 fn push(list: &mut Vec<String>, text: &str) {
+    let text = text.replace(['"', '“', '”'], " ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if !text.is_empty() {
         list.push(text);
@@ -90,12 +91,12 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 impl fmt::Display for Query {
     /// What [`parse`](Self::parse) reads back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
+        let mut parts: Vec<String> = self.phrases.iter().map(|phrase| format!("\"{phrase}\"")).collect();
+        parts.extend(self.people.iter().map(|name| format!("person:\"{name}\"")));
+        // Last, because a word may begin with a quote that is never closed.
         if !self.words.is_empty() {
             parts.push(self.words.clone());
         }
-        parts.extend(self.phrases.iter().map(|phrase| format!("\"{phrase}\"")));
-        parts.extend(self.people.iter().map(|name| format!("person:\"{name}\"")));
         f.write_str(&parts.join(" "))
     }
 }

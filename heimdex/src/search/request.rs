@@ -21,7 +21,7 @@ pub enum Fusion {
         /// How little the first ranks stand out.
         k: f32,
     },
-    /// The weighted sum of scores brought to 0..=1 by fixed curves, the best channel of each group.
+    /// The weighted sum of scores brought to 0..=1 by fixed curves.
     Weighted {
         /// For words, titles and meaning.
         text: f32,
@@ -81,7 +81,9 @@ impl Default for SearchRequest {
             limit: 10,
             cursor: None,
             per_video: None,
-            weights: [("speech", 1.2), ("meaning", 1.0), ("title", 0.6)].map(|(n, w)| (n.to_owned(), w)).into(),
+            weights: [("speech", 1.2), ("meaning", 1.0), ("title", 0.6)]
+                .map(|(n, w)| (n.to_owned(), w))
+                .into(),
             fusion: Fusion::default(),
             min_similarity: 0.25,
             explain: false,
@@ -107,7 +109,9 @@ impl SearchRequest {
         }
         let fits = match self.fusion {
             Fusion::ReciprocalRank { k } => k.is_finite() && k >= 0.0,
-            Fusion::Weighted { text, vision, tags } => [text, vision, tags].iter().all(|w| w.is_finite() && *w >= 0.0),
+            Fusion::Weighted { text, vision, tags } => {
+                [text, vision, tags].iter().all(|w| w.is_finite() && *w >= 0.0)
+            }
         };
         if !fits {
             return Err(Error::invalid("fusion", "its numbers must be 0 or more"));

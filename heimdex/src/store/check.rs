@@ -14,7 +14,10 @@ pub(crate) fn check(video: &IndexedVideo) -> Result<()> {
     }
     for (i, keyframe) in video.keyframes.iter().enumerate() {
         if keyframe.shot as usize >= video.shots.len() {
-            return invalid("keyframes", format!("keyframe {i} is of shot {}, which is not there", keyframe.shot));
+            return invalid(
+                "keyframes",
+                format!("keyframe {i} is of shot {}, which is not there", keyframe.shot),
+            );
         }
     }
     for (i, scene) in video.scenes.iter().enumerate() {
@@ -31,16 +34,26 @@ pub(crate) fn check(video: &IndexedVideo) -> Result<()> {
         }
         for row in &indexed.vectors {
             let Some((_, dim)) = spaces.iter().find(|(space, _)| *space == row.space) else {
-                return Err(Error::Space(format!("a vector of scene {i} is of {}, which is not listed", row.space)));
+                return Err(Error::Space(format!(
+                    "a vector of scene {i} is of {}, which is not listed",
+                    row.space
+                )));
             };
             if row.vector.dim() != *dim {
-                let message = format!("a vector of scene {i} has {} dimensions, {} has {dim}", row.vector.dim(), row.space);
+                let message = format!(
+                    "a vector of scene {i} has {} dimensions, {} has {dim}",
+                    row.vector.dim(),
+                    row.space
+                );
                 return Err(Error::Space(message));
             }
             if let VectorOrigin::Keyframe { keyframe } = row.origin
                 && keyframe as usize >= video.keyframes.len()
             {
-                return invalid("vectors", format!("a vector of scene {i} is of keyframe {keyframe}, which is not there"));
+                return invalid(
+                    "vectors",
+                    format!("a vector of scene {i} is of keyframe {keyframe}, which is not there"),
+                );
             }
         }
     }

@@ -37,8 +37,14 @@ pub struct Token {
 /// ```
 pub fn tokens(text: &str) -> Vec<Token> {
     let mut out = Vec::new();
-    for (at, word) in text.unicode_word_indices() {
-        fold_word(word, at, &mut out);
+    let mut words = text.unicode_word_indices().peekable();
+    while let Some((start, word)) = words.next() {
+        // The standard takes each Han character for a word; pairs go across them.
+        let mut end = start + word.len();
+        while let Some((_, next)) = words.next_if(|(at, next)| *at == end && joined(&text[..end], next)) {
+            end += next.len();
+        }
+        fold_word(&text[start..end], start, &mut out);
     }
     out
 }
@@ -46,6 +52,11 @@ pub fn tokens(text: &str) -> Vec<Token> {
 /// The tokens of a text, as they are indexed.
 pub fn analyze(text: &str) -> Vec<String> {
     tokens(text).into_iter().map(|token| token.text).collect()
+}
+
+/// Whether two words that touch are of one run of characters without spaces.
+fn joined(before: &str, next: &str) -> bool {
+    before.chars().next_back().is_some_and(is_cjk) && next.chars().next().is_some_and(is_cjk)
 }
 
 /// One folded character and the bytes it comes from.
@@ -68,7 +79,11 @@ fn fold_word(word: &str, at: usize, out: &mut Vec<Token>) {
         let cjk = is_cjk(first.c);
         let length = rest.iter().take_while(|f| is_cjk(f.c) == cjk).count();
         let (run, after) = rest.split_at(length);
-        if cjk { pairs(run, out) } else { words(run, out) }
+        if cjk {
+            pairs(run, out)
+        } else {
+            words(run, out)
+        }
         rest = after;
     }
 }
@@ -167,7 +182,10 @@ mod tests {
 
     #[test]
     fn words_of_four_languages() {
-        assert_eq!(analyze("The RED Car's 3.14 don’t x-ray"), ["the", "red", "cars", "3", "14", "dont", "x", "ray"]);
+        assert_eq!(
+            analyze("The RED Car's 3.14 don’t x-ray"),
+            ["the", "red", "cars", "3", "14", "dont", "x", "ray"]
+        );
         assert_eq!(analyze("미나가 왔다. 나"), ["미나", "나가", "왔다", "나"]);
         assert_eq!(analyze("東京タワー"), ["東京", "京タ", "タワ", "ワー"]);
         assert_eq!(analyze("我喜欢红色的车"), ["我喜", "喜欢", "欢红", "红色", "色的", "的车"]);

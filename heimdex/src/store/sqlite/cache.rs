@@ -26,7 +26,12 @@ pub(super) struct SpaceCodes {
 
 impl CodeCache {
     /// The codes of a space as they are now. Only videos that changed are read.
-    pub(super) async fn current(&self, pool: &SqlitePool, library: LibraryId, space: &str) -> Result<Arc<SpaceCodes>> {
+    pub(super) async fn current(
+        &self,
+        pool: &SqlitePool,
+        library: LibraryId,
+        space: &str,
+    ) -> Result<Arc<SpaceCodes>> {
         let failed = failed("reading vectors");
         let name = (library, space.to_owned());
         let known = self.spaces.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
@@ -106,5 +111,6 @@ async fn read_all(tx: &mut sqlx::SqliteConnection, library: LibraryId, space: &s
 }
 
 fn decode(bytes: &[u8], dim: usize) -> Result<Codes> {
-    Codes::from_bytes(bytes, dim).ok_or_else(|| Error::store("codes in the index cannot be read", "not whole rows"))
+    Codes::from_bytes(bytes, dim)
+        .ok_or_else(|| Error::store("codes in the index cannot be read", "not whole rows"))
 }

@@ -43,7 +43,14 @@ impl Codes {
     }
 
     /// Adds a vector of `dim` components. Rows come in order of their scene.
-    pub(super) fn push(&mut self, vector_id: i64, ordinal: u32, time_us: i64, span_us: (i64, i64), vector: &[f32]) {
+    pub(super) fn push(
+        &mut self,
+        vector_id: i64,
+        ordinal: u32,
+        time_us: i64,
+        span_us: (i64, i64),
+        vector: &[f32],
+    ) {
         let largest = vector.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
         let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
         let mut rest = 0.0_f64;
@@ -122,7 +129,8 @@ impl QueryCodes {
         let largest = query.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
         let scale = if largest > 0.0 { largest / range } else { 1.0 };
         let codes: Vec<i16> = query.iter().map(|v| (v / scale).round() as i16).collect();
-        let rest: f64 = query.iter().zip(&codes).map(|(v, c)| f64::from(v - f32::from(*c) * scale).powi(2)).sum();
+        let rest: f64 =
+            query.iter().zip(&codes).map(|(v, c)| f64::from(v - f32::from(*c) * scale).powi(2)).sum();
         Self { codes, scale, rest: rest.sqrt() as f32 + SLACK }
     }
 }

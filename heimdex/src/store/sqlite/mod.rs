@@ -7,15 +7,20 @@ mod schema;
 mod search;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VideoRecord};
+use super::{
+    Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VideoRecord,
+};
 use crate::embed::{EmbedSpec, Vector};
 use crate::{Error, LibraryId, Result, SceneId, Stage, VideoId};
 use cache::CodeCache;
@@ -53,12 +58,9 @@ impl SqliteStore {
             .pragma("cache_size", "-32768")
             .pragma("mmap_size", "1073741824")
             .optimize_on_close(true, None);
-        let open = |error: sqlx::Error| Error::store(format!("opening {}", path.display()), error);
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        let writer = connect(SqlitePoolOptions::new().max_connections(1), &options, path).await?;
         schema::migrate(&writer, path).await?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await.map_err(open)?;
+        let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options, path).await?;
         Ok(Self { writer, readers, codes: Arc::default() })
     }
 
@@ -67,6 +69,26 @@ impl SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Opens a pool. Switching a new file to its write-ahead log does not wait for another process that
+/// does the same, so it is tried again.
+async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions, path: &Path) -> Result<SqlitePool> {
+    let begun = Instant::now();
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && begun.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(Error::store(format!("opening {}", path.display()), error)),
+        }
+    }
+}
+
+/// `SQLITE_BUSY` and its kin.
+fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Names what was being done when SQLite failed.

@@ -64,7 +64,11 @@ fn record(row: &SqliteRow) -> Result<VideoRecord> {
     })
 }
 
-pub(super) async fn video(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {
+pub(super) async fn video(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<VideoRecord>> {
     let sql = format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ?");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(library_bytes(library))
@@ -75,7 +79,11 @@ pub(super) async fn video(pool: &SqlitePool, library: LibraryId, video: VideoId)
     row.as_ref().map(record).transpose()
 }
 
-pub(super) async fn videos(pool: &SqlitePool, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)> {
+pub(super) async fn videos(
+    pool: &SqlitePool,
+    library: LibraryId,
+    page: Page,
+) -> Result<(Vec<VideoRecord>, u64)> {
     let failed = failed("listing videos");
     let mut tx = pool.begin().await.map_err(&failed)?;
     let total: i64 = sqlx::query_scalar("SELECT count(*) FROM videos WHERE library_id = ?")
@@ -105,7 +113,8 @@ pub(super) async fn indexed_video(
     let failed = failed("reading a video's index");
     // One snapshot: parts of two indexes are never mixed.
     let mut tx = pool.begin().await.map_err(&failed)?;
-    let sql = format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ? AND searchable");
+    let sql =
+        format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ? AND searchable");
     let mut all = Vec::new();
     for sql in [
         sql.as_str(),
@@ -181,7 +190,11 @@ pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
-pub(super) async fn scenes(pool: &SqlitePool, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
+pub(super) async fn scenes(
+    pool: &SqlitePool,
+    library: LibraryId,
+    ids: &[SceneId],
+) -> Result<Vec<SceneRecord>> {
     let failed = failed("reading scenes");
     let mut tx = pool.begin().await.map_err(&failed)?;
     let mut records = Vec::with_capacity(ids.len());
@@ -249,17 +262,23 @@ pub(super) async fn checkpoint(
     stage: Stage,
     key: &str,
 ) -> Result<Option<Vec<u8>>> {
-    sqlx::query_scalar("SELECT output FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage = ? AND key = ?")
-        .bind(library_bytes(library))
-        .bind(video_bytes(video))
-        .bind(stage.as_str())
-        .bind(key)
-        .fetch_optional(pool)
-        .await
-        .map_err(failed("reading a stage's output"))
+    sqlx::query_scalar(
+        "SELECT output FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage = ? AND key = ?",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video))
+    .bind(stage.as_str())
+    .bind(key)
+    .fetch_optional(pool)
+    .await
+    .map_err(failed("reading a stage's output"))
 }
 
-pub(super) async fn stages(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>> {
+pub(super) async fn stages(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Vec<StageRecord>> {
     let rows = sqlx::query(
         "SELECT stage, state, started_us, ended_us, reused, error_kind, error FROM stages
          WHERE library_id = ? AND video_id = ? ORDER BY position",

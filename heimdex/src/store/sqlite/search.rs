@@ -15,8 +15,13 @@ use crate::store::{Filter, ScoredScene, TextQuery};
 use crate::{Error, LibraryId, Result, SceneId, Span, Timestamp, VideoId};
 
 /// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
-async fn allowed_videos(pool: &SqlitePool, library: LibraryId, filter: &Filter) -> Result<Option<BTreeSet<VideoId>>> {
-    let Filter { videos, within: _, min_duration, max_duration, created_from, created_before, languages } = filter;
+async fn allowed_videos(
+    pool: &SqlitePool,
+    library: LibraryId,
+    filter: &Filter,
+) -> Result<Option<BTreeSet<VideoId>>> {
+    let Filter { videos, within: _, min_duration, max_duration, created_from, created_before, languages } =
+        filter;
     let mut sql = String::from("SELECT video_id FROM videos WHERE library_id = ? AND searchable");
     let conditions = sql.len();
     let mut values = SqliteArguments::default();
@@ -59,12 +64,16 @@ async fn allowed_videos(pool: &SqlitePool, library: LibraryId, filter: &Filter) 
 fn date(field: &'static str, text: &str) -> Result<String> {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let plausible = text.len() >= 10 && digits >= 8 && text.as_bytes().get(4) == Some(&b'-');
-    if plausible { Ok(text.to_owned()) } else { Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date"))) }
+    if plausible {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date")))
+    }
 }
 
 /// The query in the language of FTS5; every token is quoted. `None` when nothing is asked for.
 fn match_expression(scope: &str, query: &TextQuery) -> Option<String> {
-    let quoted = |run: &[String]| format!("\"{}\"", run.join(" ").replace('"', ""));
+    let quoted = |run: &[String]| format!("\"{}\"", run.join(" ").replace(['"', '\0'], " "));
     let runs = |runs: &[Vec<String>]| -> Vec<String> {
         runs.iter().filter(|run| !run.is_empty()).map(|run| quoted(run)).collect()
     };
@@ -249,7 +258,9 @@ impl Scan {
             codes.bounds(query, &mut bounds);
             let mut last = None;
             for (row, (low, high)) in codes.rows.iter().zip(&bounds) {
-                if within.is_some_and(|w| row.end_us <= w.start.as_micros() || row.start_us >= w.end.as_micros()) {
+                if within
+                    .is_some_and(|w| row.end_us <= w.start.as_micros() || row.start_us >= w.end.as_micros())
+                {
                     continue;
                 }
                 match scan.scenes.last_mut() {
@@ -265,7 +276,12 @@ impl Scan {
 }
 
 /// Scores contenders in full precision; each scene by its best row.
-async fn rank(pool: &SqlitePool, query: &[f32], contenders: Vec<Contender>, limit: usize) -> Result<Vec<ScoredScene>> {
+async fn rank(
+    pool: &SqlitePool,
+    query: &[f32],
+    contenders: Vec<Contender>,
+    limit: usize,
+) -> Result<Vec<ScoredScene>> {
     let failed = failed("reading vectors");
     let mut best: BTreeMap<SceneId, ScoredScene> = BTreeMap::new();
     for part in contenders.chunks(4096) {

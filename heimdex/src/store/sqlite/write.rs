@@ -34,13 +34,14 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
 pub(super) async fn set_state(pool: &SqlitePool, library: LibraryId, video: &VideoRecord) -> Result<()> {
     let failed = failed("recording a video's state");
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
-    let kept = sqlx::query("UPDATE videos SET state = ? WHERE library_id = ? AND video_id = ? AND searchable")
-        .bind(name(&video.state)?)
-        .bind(library_bytes(library))
-        .bind(video_bytes(video.id))
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    let kept =
+        sqlx::query("UPDATE videos SET state = ? WHERE library_id = ? AND video_id = ? AND searchable")
+            .bind(name(&video.state)?)
+            .bind(library_bytes(library))
+            .bind(video_bytes(video.id))
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
     if kept.rows_affected() == 0 {
         delete_rows(&mut tx, library, video.id).await?;
         insert_record(&mut tx, library, video, None).await?;
@@ -48,7 +49,11 @@ pub(super) async fn set_state(pool: &SqlitePool, library: LibraryId, video: &Vid
     tx.commit().await.map_err(&failed)
 }
 
-pub(super) async fn delete(pool: &SqlitePool, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>> {
+pub(super) async fn delete(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<Vec<String>>> {
     let failed = failed("deleting a video");
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
     let thumbnails = sqlx::query_scalar(
@@ -62,7 +67,10 @@ pub(super) async fn delete(pool: &SqlitePool, library: LibraryId, video: VideoId
     if !delete_rows(&mut tx, library, video).await? {
         return Ok(None);
     }
-    for table in ["DELETE FROM stages WHERE library_id = ? AND video_id = ?", "DELETE FROM checkpoints WHERE library_id = ? AND video_id = ?"] {
+    for table in [
+        "DELETE FROM stages WHERE library_id = ? AND video_id = ?",
+        "DELETE FROM checkpoints WHERE library_id = ? AND video_id = ?",
+    ] {
         sqlx::query(table)
             .bind(library_bytes(library))
             .bind(video_bytes(video))
@@ -90,12 +98,13 @@ async fn delete_rows(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Res
 
 async fn note_change(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
     let failed = failed("recording a change");
-    let change: i64 = sqlx::query_scalar("INSERT INTO changes (library_id, video_id) VALUES (?, ?) RETURNING change_id")
-        .bind(library_bytes(library))
-        .bind(video_bytes(video))
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let change: i64 =
+        sqlx::query_scalar("INSERT INTO changes (library_id, video_id) VALUES (?, ?) RETURNING change_id")
+            .bind(library_bytes(library))
+            .bind(video_bytes(video))
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(&failed)?;
     sqlx::query("DELETE FROM changes WHERE change_id <= ?")
         .bind(change - KEPT_CHANGES)
         .execute(&mut **tx)
@@ -144,7 +153,13 @@ async fn insert_record(
 }
 
 /// Rows go in as one JSON array per table: SQLite takes them apart faster than statements arrive.
-async fn insert_rows(tx: &mut Tx<'_>, library: LibraryId, video: VideoId, sql: &'static str, rows: Vec<Value>) -> Result<()> {
+async fn insert_rows(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: VideoId,
+    sql: &'static str,
+    rows: Vec<Value>,
+) -> Result<()> {
     sqlx::query(sql)
         .bind(library_bytes(library))
         .bind(video_bytes(video))
@@ -175,9 +190,19 @@ async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
     let scenes = video
         .scenes
         .iter()
-        .map(|s| json!([s.scene.span.start, s.scene.span.end, s.scene.shot, s.scene.speech, s.scene.words, s.texts]))
+        .map(|s| {
+            json!([
+                s.scene.span.start,
+                s.scene.span.end,
+                s.scene.shot,
+                s.scene.speech,
+                s.scene.words,
+                s.texts
+            ])
+        })
         .collect();
-    let sql = "INSERT INTO scenes (library_id, video_id, ordinal, start_us, end_us, shot, speech, words, texts)
+    let sql =
+        "INSERT INTO scenes (library_id, video_id, ordinal, start_us, end_us, shot, speech, words, texts)
                SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value -> 5
                FROM json_each(?3)";
     insert_rows(tx, library, id, sql, scenes).await
@@ -254,7 +279,13 @@ async fn insert_vectors(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVide
                 rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
                 floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
                 let span_us = (span.start.as_micros(), span.end.as_micros());
-                codes.push(vector_id, scene.scene.ordinal, row.time.as_micros(), span_us, row.vector.as_slice());
+                codes.push(
+                    vector_id,
+                    scene.scene.ordinal,
+                    row.time.as_micros(),
+                    span_us,
+                    row.vector.as_slice(),
+                );
             }
         }
         if rows.is_empty() {

@@ -1,0 +1,110 @@
+use super::*;
+use crate::store::testing;
+
+crate::store_tests!(async {
+    let folder = tempfile::tempdir().unwrap().keep();
+    SqliteStore::open(folder.join("library.db")).await.unwrap()
+});
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.db");
+    std::fs::write(&path, "just some notes, and quite a few of them, so that it is no empty file").unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Store);
+    assert!(error.to_string().contains("notes.db"), "{error}");
+    let error = SqliteStore::open(folder.path().join("missing/library.db")).await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("library.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, 'x', 1, x'00', 0)")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    store.close().await;
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(error.to_string().contains("newer"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_open_a_fresh_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("library.db");
+    let opened =
+        futures::future::join_all((0..8).map(|_| tokio::spawn(SqliteStore::open(path.clone())))).await;
+    for store in opened {
+        let store = store.unwrap().unwrap();
+        assert_eq!(store.videos(LibraryId::default(), Page { limit: 1, after: None }).await.unwrap().1, 0);
+    }
+}
+
+/// Two stores on one file are two processes: what one writes, the other finds.
+#[tokio::test]
+async fn another_process_sees_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("library.db");
+    let (one, two) = (SqliteStore::open(&path).await.unwrap(), SqliteStore::open(&path).await.unwrap());
+    let library = LibraryId::default();
+    let count = async || {
+        let spaces = two.spaces(library).await.unwrap();
+        let query = Vector::normalize(vec![1.0; spaces[0].dim]).unwrap();
+        two.search_vectors(library, &spaces[0].space(), &query, &Filter::default(), 100).await.unwrap().len()
+    };
+    one.replace_video(library, &testing::video("a", 1, &["x", "y"])).await.unwrap();
+    assert_eq!(count().await, 2);
+    one.replace_video(library, &testing::video("b", 2, &["z"])).await.unwrap();
+    assert_eq!(count().await, 3);
+    one.delete_video(library, VideoId::of_source(b"a")).await.unwrap();
+    assert_eq!(count().await, 1);
+}
+
+/// A writer that is killed in the middle leaves whole videos only, and a file that opens.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_killed_writer_leaves_whole_videos() {
+    const VARIABLE: &str = "HEIMDEX_TEST_STORE";
+    let library = LibraryId::default();
+    let says = vec!["some words that are said"; 200];
+    if let Some(path) = std::env::var_os(VARIABLE) {
+        let store = SqliteStore::open(path).await.unwrap();
+        for n in 0.. {
+            store.replace_video(library, &testing::video(&format!("v{}", n % 5), n, &says)).await.unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("library.db");
+    for round in 0..3_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::sqlite::tests::a_killed_writer_leaves_whole_videos", "--nocapture"])
+            .env(VARIABLE, &path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Until it is in the middle of its work; the exact moment plays no part.
+        let begun = std::time::Instant::now();
+        while std::fs::metadata(path.with_extension("db-wal")).map_or(0, |m| m.len()) < 300_000 * (round + 1)
+            && begun.elapsed() < Duration::from_secs(20)
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let (videos, _) = store.videos(library, Page { limit: 10, after: None }).await.unwrap();
+        assert!(!videos.is_empty());
+        for video in videos {
+            assert_eq!(store.indexed_video(library, video.id).await.unwrap().unwrap().scenes.len(), 200);
+        }
+        let check: String =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.readers).await.unwrap();
+        assert_eq!(check, "ok");
+        store.close().await;
+    }
+}

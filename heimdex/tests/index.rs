@@ -1,0 +1,331 @@
+//! Indexing real and broken files into a store: times, resume, cancel, batches.
+#![cfg(all(feature = "media", feature = "sqlite"))]
+#![allow(missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use heimdex::index::{IndexOutcome, Pipeline};
+use heimdex::store::{IndexedVideo, SqliteStore, VideoState};
+use heimdex::transcript::TranscriptSource;
+use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
+use serde_json::Value;
+
+async fn library(folder: &Path) -> Heimdex {
+    let pipeline = Pipeline::builder().thumbnails(folder.join("thumbnails")).build().unwrap();
+    let store = SqliteStore::open(folder.join("library.db")).await.unwrap();
+    Heimdex::builder().store(store).pipeline(pipeline).build().unwrap()
+}
+
+fn clip(name: &str) -> PathBuf {
+    common::fixtures().join(name)
+}
+
+/// The index as `export json` writes it.
+fn exported(index: &IndexedVideo) -> String {
+    serde_json::to_string_pretty(index).unwrap()
+}
+
+#[tokio::test]
+async fn a_clip_becomes_shots_keyframes_scenes_and_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let hx = library(folder.path()).await;
+    let report = hx.index(clip("cut.mp4")).await.unwrap();
+    assert_eq!((report.outcome, report.shots, report.segments), (IndexOutcome::Indexed, 2, None));
+    let index = hx.indexed_video(report.id).await.unwrap();
+    assert_eq!(index.shots[0].span.end, Timestamp::from_millis(1000), "the cut");
+    for (shot, keyframes) in (0..).zip([&index.keyframes[..1], &index.keyframes[1..]]) {
+        assert!(keyframes.iter().all(|k| k.shot == shot && index.shots[shot as usize].span.contains(k.time)));
+    }
+    for keyframe in &index.keyframes {
+        let file = folder.path().join("thumbnails").join(keyframe.thumbnail.as_ref().unwrap());
+        let bytes = std::fs::read(file).unwrap();
+        assert_eq!((&bytes[..4], &bytes[8..12]), (&b"RIFF"[..], &b"WEBP"[..]));
+    }
+    let report = hx.index(clip("subtitles.mp4")).await.unwrap();
+    assert_eq!(report.segments, Some(2));
+    let page = hx.search("car").await.unwrap();
+    assert_eq!(page.hits[0].text, "Hello there.\nA red car.");
+    assert!(page.hits[0].moment >= Timestamp::from_millis(1000), "where the word is");
+}
+
+#[tokio::test]
+async fn what_is_up_to_date_is_not_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("v.mp4");
+    std::fs::copy(clip("cut.mp4"), &video).unwrap();
+    let hx = library(folder.path()).await;
+    let first = hx.index(&video).await.unwrap();
+    let second = hx.index(&video).await.unwrap();
+    assert_eq!(second.outcome, IndexOutcome::UpToDate);
+    // New subtitles beside it: only what follows from them is done.
+    std::fs::write(folder.path().join("v.srt"), "1\n00:00:00,100 --> 00:00:00,900\nHello zebra\n").unwrap();
+    let third = hx.index(&video).await.unwrap();
+    let ran: Vec<Stage> = third.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
+    assert_eq!(ran, [Stage::Transcribe, Stage::Scenes, Stage::Commit]);
+    assert_eq!(hx.search("zebra").await.unwrap().hits.len(), 1);
+    // Another title: only the commit.
+    let fourth = hx.index(&video).title("Renamed").await.unwrap();
+    let ran: Vec<Stage> = fourth.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
+    assert_eq!(ran, [Stage::Commit]);
+    assert_eq!(hx.search("renamed").await.unwrap().hits.len(), 1);
+    // Another content under the same name: everything, and nothing of before is left.
+    std::fs::copy(clip("vfr.mkv"), &video).unwrap();
+    std::fs::remove_file(folder.path().join("v.srt")).unwrap();
+    let fifth = hx.index(&video).await.unwrap();
+    assert_eq!(fifth.id, first.id);
+    assert!(fifth.stages.iter().all(|s| !s.reused));
+    assert!(hx.search("zebra").await.unwrap().hits.is_empty());
+    let index = hx.indexed_video(fifth.id).await.unwrap();
+    let kept =
+        std::fs::read_dir(folder.path().join("thumbnails").join(fifth.id.to_string())).unwrap().count();
+    assert_eq!(kept, index.keyframes.len(), "thumbnails of the index before are gone");
+    hx.remove(fifth.id).await.unwrap();
+    let kept = std::fs::read_dir(folder.path().join("thumbnails").join(fifth.id.to_string()));
+    assert_eq!(kept.map_or(0, Iterator::count), 0);
+}
+
+/// Every clip of the shared set: indexed, its boundaries and keyframes at times of real frames, cues
+/// where ffmpeg has them.
+#[tokio::test]
+async fn every_clip_is_indexed_at_exact_times() {
+    let Some(shared) = common::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let hx = library(folder.path()).await;
+    let mut clips = 0;
+    for (path, golden) in common::goldens(&shared) {
+        let name = path.display();
+        let report = hx.index(&path).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+        let index = hx.indexed_video(report.id).await.unwrap();
+        let start = index.video.media.start.as_micros();
+        clips += 1;
+        assert!(!index.scenes.is_empty() && !index.shots.is_empty(), "{name}");
+        for (i, shot) in index.shots.iter().enumerate() {
+            let next = index.shots.get(i + 1).map_or(index.video.duration, |s| s.span.start);
+            assert_eq!(shot.span.end, next, "{name}: shots tile");
+        }
+        let frames: Vec<i64> =
+            golden["video"]["pts_us"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+        if frames.is_empty() {
+            continue;
+        }
+        let is_frame = |time: Timestamp| frames.iter().any(|f| (f - start - time.as_micros()).abs() <= 1);
+        for shot in &index.shots[1..] {
+            assert!(is_frame(shot.span.start), "{name}: cut at {}", shot.span.start);
+        }
+        for keyframe in &index.keyframes {
+            assert!(is_frame(keyframe.time), "{name}: keyframe at {}", keyframe.time);
+            assert!(index.shots[keyframe.shot as usize].span.contains(keyframe.time), "{name}");
+        }
+        for (shot, _) in index.shots.iter().enumerate() {
+            assert!(
+                index.keyframes.iter().any(|k| k.shot as usize == shot),
+                "{name}: shot {shot} has a keyframe"
+            );
+        }
+        if let Some(TranscriptSource::Embedded { stream }) = index.transcript {
+            let tracks = golden["subtitles"].as_array().unwrap();
+            let track = tracks.iter().find(|t| t["stream_index"] == stream as u64).unwrap();
+            let cues = track["cues"].as_array().unwrap();
+            assert_eq!(index.segments.len(), cues.len(), "{name}");
+            for (segment, cue) in index.segments.iter().zip(cues) {
+                let off = segment.span.start.as_micros() + start - cue["start_us"].as_i64().unwrap();
+                assert!(off.abs() <= 40_000, "{name}: cue off by {off}");
+            }
+        }
+    }
+    assert!(clips > 65, "{clips}");
+}
+
+/// A batch of everything: bad files fail alone, with their class, and the good ones are indexed.
+#[tokio::test]
+async fn bad_files_fail_alone() {
+    let Some(shared) = common::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let hx = library(folder.path()).await;
+    let golden: Value =
+        serde_json::from_slice(&std::fs::read(shared.join("media/golden/bad.json")).unwrap()).unwrap();
+    let mut expected: BTreeMap<PathBuf, &Value> = BTreeMap::new();
+    for entry in golden["files"].as_array().unwrap() {
+        expected.insert(shared.join("media").join(entry["file"].as_str().unwrap()), entry);
+    }
+    let good = [clip("cut.mp4"), clip("vfr.mkv"), clip("subtitles.mp4")];
+    let work: Vec<_> = expected.keys().chain(&good).map(|path| hx.index(path)).collect();
+    let begun = Instant::now();
+    let mut results = std::pin::pin!(Heimdex::index_many(work, 2));
+    while let Some((path, result)) = results.next().await {
+        let Some(entry) = expected.get(&path) else {
+            result.unwrap();
+            continue;
+        };
+        let mut allowed: Vec<&str> =
+            entry["also_acceptable"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        allowed.extend(entry["expected_error"].as_str());
+        match result {
+            Err(error) => assert!(allowed.contains(&error.kind().as_str()), "{}: {error}", path.display()),
+            Ok(report) => assert!(
+                entry["expected_error"].is_null() || !report.warnings.is_empty(),
+                "{}: indexed as whole",
+                path.display()
+            ),
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5) * u32::try_from(expected.len()).unwrap());
+    for path in good {
+        assert_eq!(hx.find_video(path.to_str().unwrap()).await.unwrap().state, VideoState::Indexed);
+    }
+}
+
+/// A failure leaves an earlier index of the same file in place.
+#[tokio::test]
+async fn a_failed_run_keeps_the_index_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("v.mp4");
+    std::fs::copy(clip("subtitles.mp4"), &video).unwrap();
+    let hx = library(folder.path()).await;
+    let report = hx.index(&video).await.unwrap();
+    std::fs::write(&video, "not a video any more").unwrap();
+    let error = hx.index(&video).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotAMediaFile);
+    assert_eq!(hx.search("red car").await.unwrap().hits.len(), 1);
+    let stages = hx.stages(report.id).await.unwrap();
+    assert_eq!(stages[0].error_kind, Some(ErrorKind::NotAMediaFile), "and the record says why");
+    let missing = hx.index(folder.path().join("missing.mp4")).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Io);
+}
+
+#[tokio::test]
+async fn cancel_ends_within_two_seconds_and_is_resumed() {
+    let Some(shared) = common::shared() else { return };
+    let path = shared.join("media/real/testvideo.mp4");
+    let folder = tempfile::tempdir().unwrap();
+    let hx = library(folder.path()).await;
+    let cancel = Cancel::new();
+    let stop = cancel.clone();
+    let (send, receive) = std::sync::mpsc::channel();
+    let work = hx.index(&path).cancel(&cancel).on_progress(move |p| {
+        if p.stage == Stage::Decode && p.stage_fraction > 0.1 && !stop.is_cancelled() {
+            stop.cancel();
+            send.send(Instant::now()).unwrap();
+        }
+    });
+    let error = work.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(receive.recv().unwrap().elapsed() < Duration::from_secs(2));
+    let report = hx.index(&path).await.unwrap();
+    assert!(report.stages.iter().any(|s| s.stage == Stage::Validate && s.reused));
+}
+
+/// Progress never goes backwards and ends at 1.
+#[tokio::test]
+async fn progress_only_rises() {
+    let folder = tempfile::tempdir().unwrap();
+    let hx = library(folder.path()).await;
+    let (send, receive) = std::sync::mpsc::channel();
+    hx.index(clip("cut.mp4")).on_progress(move |p| send.send(p).unwrap()).await.unwrap();
+    let all: Vec<_> = receive.iter().collect();
+    assert!(all.windows(2).all(|w| w[0].fraction <= w[1].fraction && w[0].stage <= w[1].stage));
+    assert_eq!(all.last().map(|p| (p.stage, p.fraction)), Some((Stage::Commit, 1.0)));
+}
+
+/// Killed at each stage boundary, the same command gives the index of an undisturbed run.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_killed_run_continues_to_the_same_index() {
+    const VARIABLE: &str = "HEIMDEX_TEST_KILL";
+    let video = clip("subtitles.mp4");
+    if let Some(setting) = std::env::var_os(VARIABLE) {
+        let setting = setting.into_string().unwrap();
+        let (stage, folder) = setting.split_once(' ').unwrap();
+        let stage = stage.to_owned();
+        let work = library(Path::new(folder)).await.index(&video).on_progress(move |p| {
+            if p.stage.as_str() == stage && p.stage_fraction >= 1.0 {
+                let me = std::process::id().to_string();
+                std::process::Command::new("kill").args(["-9", &me]).status().unwrap();
+            }
+        });
+        work.await.unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = library(folder.path()).await;
+    let report = undisturbed.index(&video).await.unwrap();
+    let expected = exported(&undisturbed.indexed_video(report.id).await.unwrap());
+    let stages: Vec<Stage> = report.stages.iter().map(|s| s.stage).collect();
+    assert!(stages.len() >= 7, "{stages:?}");
+    for stage in stages {
+        let folder = tempfile::tempdir().unwrap();
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_killed_run_continues_to_the_same_index", "--nocapture"])
+            .env(VARIABLE, format!("{stage} {}", folder.path().display()))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(std::os::unix::process::ExitStatusExt::signal(&status) == Some(9), "killed after {stage}");
+        let hx = library(folder.path()).await;
+        let resumed = hx.index(&video).await.unwrap();
+        let index = exported(&hx.indexed_video(report.id).await.unwrap());
+        assert_eq!(index, expected, "killed after {stage}");
+        let again: Vec<Stage> =
+            resumed.stages.iter().filter(|s| !s.reused && s.stage <= stage).map(|s| s.stage).collect();
+        if stage != Stage::Decode && stage != Stage::Shots {
+            assert!(again.is_empty(), "killed after {stage}, done again: {again:?}");
+        }
+    }
+}
+
+/// Awkward names are indexed under exactly themselves.
+#[cfg(unix)]
+#[tokio::test]
+async fn hostile_names_are_only_names() {
+    use std::os::unix::ffi::OsStrExt;
+    let names: Vec<Vec<u8>> = [
+        &b"pipe:0"[..],
+        b"file:x.mp4",
+        b"http:x.mp4",
+        b"concat:a.mp4|b.mp4",
+        b"%03d.mp4",
+        b"-",
+        b"--json",
+        b" .mp4",
+        b"quote\"'`$(x);<b>.mp4",
+        b"new\nline.mp4",
+        b"not-utf8-\xff\xfe.mp4",
+        b"video.mp4.txt",
+        b"no extension",
+        b".hidden",
+        "한글.mp4".as_bytes(),
+        "한글.mp4".as_bytes(),
+        "a\u{202e}b.mp4".as_bytes(),
+    ]
+    .iter()
+    .map(|n| n.to_vec())
+    .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let videos = folder.path().join("videos");
+    std::fs::create_dir(&videos).unwrap();
+    let hx = library(folder.path()).await;
+    let mut sources = std::collections::BTreeSet::new();
+    for name in &names {
+        let path = videos.join(std::ffi::OsStr::from_bytes(name));
+        std::fs::copy(clip("cut.mp4"), &path).unwrap();
+        let report = hx.index(&path).await.unwrap();
+        let video = hx.store().video(hx.library(), report.id).await.unwrap().unwrap();
+        if let Some(text) = path.to_str() {
+            assert!(video.source.ends_with(path.file_name().unwrap().to_str().unwrap()), "{text}");
+        } else {
+            assert!(
+                video.source.starts_with("file://") && video.source.contains("%FF%FE"),
+                "{}",
+                video.source
+            );
+        }
+        sources.insert(video.source);
+    }
+    assert_eq!(sources.len(), names.len(), "each is a video of its own");
+}
