@@ -35,9 +35,12 @@ struct Case {
 
 #[derive(Deserialize)]
 struct Cube {
-    crc_h: String,
-    crc_s: String,
-    crc_v: String,
+    #[serde(rename = "crc_h")]
+    hue: String,
+    #[serde(rename = "crc_s")]
+    saturation: String,
+    #[serde(rename = "crc_v")]
+    value: String,
 }
 
 fn steps() -> Steps {
@@ -121,7 +124,7 @@ fn hsv_of_every_colour_equals_opencv() {
     let cube = steps().hsv_full_cube;
     assert_eq!(
         [crc(&planes.hue), crc(&planes.saturation), crc(&planes.value)],
-        [cube.crc_h, cube.crc_s, cube.crc_v]
+        [cube.hue, cube.saturation, cube.value]
     );
 }
 

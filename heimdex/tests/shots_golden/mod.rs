@@ -11,22 +11,24 @@ use heimdex::shots::{FrameScorer, FrameScores};
 use serde_json::Value;
 
 /// A frame's scores and the CRC-32 of its small picture.
-pub type Decoded = (FrameScores, u32);
+pub(crate) type Decoded = (FrameScores, u32);
 
-pub struct Golden {
-    pub name: String,
-    pub path: PathBuf,
-    pub rotation: Rotation,
-    pub rate: Option<(u32, u32)>,
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) rotation: Rotation,
+    pub(crate) rate: Option<(u32, u32)>,
     /// One per frame; `None` where the reference has no picture.
-    pub series: Vec<Option<Row>>,
-    pub cuts: BTreeMap<String, Vec<u64>>,
+    pub(crate) series: Vec<Option<Row>>,
+    pub(crate) cuts: BTreeMap<String, Vec<u64>>,
+    /// Whether two frames have one time.
+    pub(crate) times_repeat: bool,
 }
 
-pub struct Row {
-    pub content: f64,
-    pub mean: f64,
-    pub crc: u32,
+pub(crate) struct Row {
+    pub(crate) content: f64,
+    pub(crate) mean: f64,
+    pub(crate) crc: u32,
 }
 
 fn shared() -> PathBuf {
@@ -34,7 +36,7 @@ fn shared() -> PathBuf {
 }
 
 /// Every clip with reference shots; none where the fixtures are absent.
-pub fn goldens() -> Vec<Golden> {
+pub(crate) fn goldens() -> Vec<Golden> {
     let Ok(folder) = std::fs::read_dir(shared().join("golden")) else { return Vec::new() };
     let mut files: Vec<PathBuf> = folder
         .map(|entry| entry.unwrap().path())
@@ -58,6 +60,7 @@ fn golden(path: &Path) -> Option<Golden> {
         let indices = found["cut_indices"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap()).collect();
         (name.clone(), indices)
     });
+    let times = json["video"]["pts_us"].as_array()?;
     Some(Golden {
         name: json["file"].as_str()?.to_owned(),
         path: shared().join(json["file"].as_str()?),
@@ -65,6 +68,7 @@ fn golden(path: &Path) -> Option<Golden> {
         rate: Some((n.parse().unwrap(), d.parse().unwrap())),
         series: read_series(&series),
         cuts: cuts.collect(),
+        times_repeat: times.iter().collect::<std::collections::HashSet<_>>().len() < times.len(),
     })
 }
 
@@ -86,7 +90,7 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
 }
 
 impl Golden {
-    pub fn decode(&self) -> Vec<Decoded> {
+    pub(crate) fn decode(&self) -> Vec<Decoded> {
         let mut scorer = FrameScorer::new(self.rotation);
         let mut out = Vec::new();
         each_frame(&self.path, |time, frame| {
