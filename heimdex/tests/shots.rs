@@ -4,8 +4,8 @@
 
 mod shots_golden;
 
-use heimdex::shots::{AdaptiveDetector, ContentDetector, Detector, ThresholdDetector};
-use shots_golden::{Golden, goldens};
+use heimdex::shots::{AdaptiveDetector, ContentDetector, Detector, FrameScores, ThresholdDetector};
+use shots_golden::{Decoded, Golden, Speed, goldens};
 
 #[test]
 fn cuts_equal_pyscenedetect_on_every_clip() {
@@ -16,15 +16,9 @@ fn cuts_equal_pyscenedetect_on_every_clip() {
     }
     let mut wrong = Vec::new();
     for clip in &clips {
-        let decoded = clip.decode();
-        for (name, detector) in [
-            ("content_27", Detector::from(ContentDetector::default())),
-            ("adaptive_default", AdaptiveDetector::default().into()),
-            ("threshold_12", ThresholdDetector::default().into()),
-        ] {
-            let mut finder = detector.start(clip.rate).unwrap();
-            let cuts: Vec<u64> =
-                decoded.iter().filter_map(|(scores, _)| finder.push(scores)).map(|cut| cut.frame).collect();
+        let decoded = clip.decode(Speed::Exact);
+        for (name, detector) in detectors() {
+            let cuts = cuts(&detector, clip, &decoded);
             if cuts != clip.cuts[name] {
                 wrong.push(format!("{} {name}: {cuts:?}, reference {:?}", clip.name, clip.cuts[name]));
             }
@@ -46,7 +40,7 @@ const OTHER_SWSCALE: [(&str, &str); 5] = [
 fn pictures_and_scores_equal_the_reference_on_every_clip() {
     let mut wrong = Vec::new();
     for clip in goldens() {
-        let decoded = clip.decode();
+        let decoded = clip.decode(Speed::Exact);
         let report = compare(&clip, &decoded);
         eprintln!("{:<32} {:>4} frames, {report:?}", clip.name, decoded.len());
         let excused = OTHER_SWSCALE.iter().any(|(name, _)| *name == clip.name);
@@ -56,6 +50,40 @@ fn pictures_and_scores_equal_the_reference_on_every_clip() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn fast_decoding_finds_the_same_cuts_on_every_clip() {
+    let mut wrong = Vec::new();
+    for clip in goldens() {
+        let (exact, fast) = (clip.decode(Speed::Exact), clip.decode(Speed::Fast));
+        let change = |decoded: &Decoded| content(&decoded.0);
+        let worst = exact.iter().zip(&fast).map(|(a, b)| (change(a) - change(b)).abs()).fold(0.0, f64::max);
+        let same = detectors().map(|(_, d)| cuts(&d, &clip, &exact) == cuts(&d, &clip, &fast));
+        eprintln!("{:<32} largest difference {worst:.3}, same cuts {same:?}", clip.name);
+        if same != [true; 3] || exact.len() != fast.len() {
+            wrong.push(clip.name.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// The detectors with their defaults, by their names in the reference.
+fn detectors() -> [(&'static str, Detector); 3] {
+    [
+        ("content_27", ContentDetector::default().into()),
+        ("adaptive_default", AdaptiveDetector::default().into()),
+        ("threshold_12", ThresholdDetector::default().into()),
+    ]
+}
+
+fn cuts(detector: &Detector, clip: &Golden, decoded: &[Decoded]) -> Vec<u64> {
+    let mut finder = detector.start(clip.rate).unwrap();
+    decoded.iter().filter_map(|(scores, _)| finder.push(scores)).map(|cut| cut.frame).collect()
+}
+
+fn content(scores: &FrameScores) -> f64 {
+    (scores.delta_hue + scores.delta_sat + scores.delta_lum) / 3.0
 }
 
 #[derive(Debug, Default)]
@@ -68,13 +96,12 @@ struct Report {
     mean: f64,
 }
 
-fn compare(clip: &Golden, decoded: &[shots_golden::Decoded]) -> Report {
+fn compare(clip: &Golden, decoded: &[Decoded]) -> Report {
     let mut report = Report::default();
     for ((scores, crc), row) in decoded.iter().zip(&clip.series) {
         let Some(row) = row else { continue };
-        let content = (scores.delta_hue + scores.delta_sat + scores.delta_lum) / 3.0;
         report.pictures += usize::from(*crc != row.crc);
-        report.content = report.content.max((content - row.content).abs());
+        report.content = report.content.max((content(scores) - row.content).abs());
         // PySceneDetect keeps statistics by time: frames of one time share the first one's mean.
         if !clip.times_repeat {
             report.mean = report.mean.max((scores.mean_bgr - row.mean).abs());

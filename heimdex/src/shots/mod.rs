@@ -7,6 +7,7 @@
 //! Uses time, errors and pictures of [`crate::media`].
 
 mod detectors;
+#[cfg(feature = "media")]
 mod hsv;
 #[cfg(feature = "media")]
 mod picture;
@@ -15,6 +16,7 @@ mod resize;
 mod score;
 #[cfg(feature = "media")]
 mod scorer;
+#[cfg(feature = "media")]
 mod small;
 #[cfg(all(test, feature = "media"))]
 mod tests;
@@ -32,6 +34,7 @@ pub use detectors::{
 pub use score::FrameScores;
 #[cfg(feature = "media")]
 pub use scorer::FrameScorer;
+#[cfg(feature = "media")]
 pub use small::{PictureMeasures, SmallPicture};
 pub use tile::tile;
 

@@ -103,7 +103,7 @@ fn resize_and_scores_equal_the_reference() {
             "{name}"
         );
 
-        let mut differ = score::Differ::default();
+        let mut differ = scorer::Differ::default();
         let first = differ.score(Timestamp::ZERO, &small);
         assert!(
             first.delta_hue == 0.0 && (first.mean_bgr - case.mean_bgr_seed1).abs() < 1e-12,

@@ -13,6 +13,14 @@ use serde_json::Value;
 /// A frame's scores and the CRC-32 of its small picture.
 pub(crate) type Decoded = (FrameScores, u32);
 
+/// How a clip is decoded.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Speed {
+    Exact,
+    /// Without the loop filter on frames that no other frame refers to.
+    Fast,
+}
+
 pub(crate) struct Golden {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
@@ -90,10 +98,10 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
 }
 
 impl Golden {
-    pub(crate) fn decode(&self) -> Vec<Decoded> {
+    pub(crate) fn decode(&self, speed: Speed) -> Vec<Decoded> {
         let mut scorer = FrameScorer::new(self.rotation);
         let mut out = Vec::new();
-        each_frame(&self.path, |time, frame| {
+        each_frame(&self.path, speed, |time, frame| {
             let scores = scorer.score(time, frame).unwrap();
             let mut crc = flate2::Crc::new();
             crc.update(&scorer.picture().to_bgr());
@@ -103,7 +111,7 @@ impl Golden {
     }
 }
 
-fn each_frame(path: &Path, mut take: impl FnMut(Timestamp, &ffmpeg::frame::Video)) {
+fn each_frame(path: &Path, speed: Speed, mut take: impl FnMut(Timestamp, &ffmpeg::frame::Video)) {
     ffmpeg::init().unwrap();
     ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
     let mut input = ffmpeg::format::input(path).unwrap();
@@ -111,7 +119,11 @@ fn each_frame(path: &Path, mut take: impl FnMut(Timestamp, &ffmpeg::frame::Video
     let (index, base) = (stream.index(), stream.time_base());
     let mut context = ffmpeg::codec::context::Context::from_parameters(stream.parameters()).unwrap();
     context.set_threading(ffmpeg::threading::Config::kind(ffmpeg::threading::Type::Frame));
-    let mut decoder = context.decoder().video().unwrap();
+    let mut decoder = context.decoder();
+    if speed == Speed::Fast {
+        decoder.skip_loop_filter(ffmpeg::codec::discard::Discard::NonReference);
+    }
+    let mut decoder = decoder.video().unwrap();
     let mut frame = ffmpeg::frame::Video::empty();
     let mut drain = |decoder: &mut ffmpeg::decoder::Video| {
         while decoder.receive_frame(&mut frame).is_ok() {
