@@ -16,7 +16,7 @@ fn cuts_equal_pyscenedetect_on_every_clip() {
     }
     let mut wrong = Vec::new();
     for clip in &clips {
-        let decoded = clip.decode(Speed::Exact);
+        let decoded = clip.decode(Speed::Exact, &Detector::default());
         for (name, detector) in detectors() {
             let cuts = cuts(&detector, clip, &decoded);
             if cuts != clip.cuts[name] {
@@ -40,11 +40,15 @@ const OTHER_SWSCALE: [(&str, &str); 5] = [
 fn pictures_and_scores_equal_the_reference_on_every_clip() {
     let mut wrong = Vec::new();
     for clip in goldens() {
-        let decoded = clip.decode(Speed::Exact);
+        // A detector that weighs edges, so that they are found too.
+        let mut content = ContentDetector::default();
+        content.weights.edges = 1.0;
+        let decoded = clip.decode(Speed::Exact, &content.into());
         let report = compare(&clip, &decoded);
         eprintln!("{:<32} {:>4} frames, {report:?}", clip.name, decoded.len());
         let excused = OTHER_SWSCALE.iter().any(|(name, _)| *name == clip.name);
-        let exact = report.pictures == 0 && report.content <= 1e-9 && report.mean <= 1e-9;
+        let exact =
+            report.pictures == 0 && report.content <= 1e-9 && report.edges <= 1e-9 && report.mean <= 1e-9;
         if decoded.len() != clip.series.len() || !(exact || excused && report.content < 0.5) {
             wrong.push(format!("{}: {report:?}", clip.name));
         }
@@ -56,7 +60,8 @@ fn pictures_and_scores_equal_the_reference_on_every_clip() {
 fn fast_decoding_finds_the_same_cuts_on_every_clip() {
     let mut wrong = Vec::new();
     for clip in goldens() {
-        let (exact, fast) = (clip.decode(Speed::Exact), clip.decode(Speed::Fast));
+        let (exact, fast) =
+            (clip.decode(Speed::Exact, &Detector::default()), clip.decode(Speed::Fast, &Detector::default()));
         let change = |decoded: &Decoded| content(&decoded.0);
         let worst = exact.iter().zip(&fast).map(|(a, b)| (change(a) - change(b)).abs()).fold(0.0, f64::max);
         let same = detectors().map(|(_, d)| cuts(&d, &clip, &exact) == cuts(&d, &clip, &fast));
@@ -92,6 +97,8 @@ struct Report {
     pictures: usize,
     /// Largest difference of the content score.
     content: f64,
+    /// Largest difference of the edges.
+    edges: f64,
     /// Largest difference of the mean of B, G and R.
     mean: f64,
 }
@@ -102,6 +109,7 @@ fn compare(clip: &Golden, decoded: &[Decoded]) -> Report {
         let Some(row) = row else { continue };
         report.pictures += usize::from(*crc != row.crc);
         report.content = report.content.max((content(scores) - row.content).abs());
+        report.edges = report.edges.max((scores.delta_edges - row.edges).abs());
         // PySceneDetect keeps statistics by time: frames of one time share the first one's mean.
         if !clip.times_repeat {
             report.mean = report.mean.max((scores.mean_bgr - row.mean).abs());

@@ -102,11 +102,11 @@ fn run(options: &Options) -> Result<()> {
     let rotation = rotation(&stream);
     let rate = Some((u32::try_from(rate.numerator())?, u32::try_from(rate.denominator())?));
     let mut finder = options.detector.start(rate)?;
+    let mut scorer = FrameScorer::new(rotation, &options.detector);
     let (mode, print_scores) = (options.mode, options.scores);
 
     let (sender, receiver) = crossbeam_channel::bounded::<(Timestamp, ffmpeg::frame::Video)>(QUEUE);
     let scoring = std::thread::Builder::new().name("score".into()).spawn(move || -> Result<_> {
-        let mut scorer = FrameScorer::new(rotation);
         let (mut cuts, mut scores, mut frames, mut busy) = (Vec::new(), Vec::new(), 0u64, Duration::ZERO);
         for (time, frame) in receiver {
             frames += 1;

@@ -8,6 +8,8 @@
 
 mod detectors;
 #[cfg(feature = "media")]
+mod edges;
+#[cfg(feature = "media")]
 mod hsv;
 #[cfg(feature = "media")]
 mod picture;

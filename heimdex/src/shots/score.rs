@@ -16,6 +16,8 @@ pub struct FrameScores {
     pub delta_sat: f64,
     /// The same of brightness (the largest of B, G and R), 0 to 255.
     pub delta_lum: f64,
+    /// The same of edges, 0 to 255; 0 unless the detector weighs them.
+    pub delta_edges: f64,
     /// Mean of all B, G and R samples, 0 to 255.
     pub mean_bgr: f64,
 }

@@ -30,6 +30,8 @@ struct Case {
     sad_sat_1_to_2: u64,
     sad_val_1_to_2: u64,
     content_val_1_to_2: f64,
+    crc_edges: String,
+    delta_edges_1_to_2: f64,
     mean_bgr_seed1: f64,
 }
 
@@ -103,13 +105,17 @@ fn resize_and_scores_equal_the_reference() {
             "{name}"
         );
 
-        let mut differ = scorer::Differ::default();
+        let edges = edges::edges(&planes.value, small.width(), small.height());
+        assert_eq!(crc(&edges), case.crc_edges, "{name}");
+
+        let mut differ = scorer::Differ::new(true);
         let first = differ.score(Timestamp::ZERO, &small);
         assert!(
             first.delta_hue == 0.0 && (first.mean_bgr - case.mean_bgr_seed1).abs() < 1e-12,
             "{name} {first:?}"
         );
         let scores = differ.score(Timestamp::ZERO, &second);
+        assert!((scores.delta_edges - case.delta_edges_1_to_2).abs() < 1e-12, "{name} {scores:?}");
         let content = (scores.delta_hue + scores.delta_sat + scores.delta_lum) / 3.0;
         assert!((content - case.content_val_1_to_2).abs() < 1e-12, "{name} {content}");
     }

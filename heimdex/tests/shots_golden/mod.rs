@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ffmpeg_next as ffmpeg;
 use heimdex::Timestamp;
 use heimdex::media::Rotation;
-use heimdex::shots::{FrameScorer, FrameScores};
+use heimdex::shots::{Detector, FrameScorer, FrameScores};
 use serde_json::Value;
 
 /// A frame's scores and the CRC-32 of its small picture.
@@ -35,6 +35,7 @@ pub(crate) struct Golden {
 
 pub(crate) struct Row {
     pub(crate) content: f64,
+    pub(crate) edges: f64,
     pub(crate) mean: f64,
     pub(crate) crc: u32,
 }
@@ -87,9 +88,11 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
     let header = lines.next().unwrap();
     let column = |name| header.iter().position(|&column| column == name).unwrap();
     let (content, mean, crc) = (column("content_val"), column("average_rgb"), column("crc32_bgr_small"));
+    let edges = column("delta_edges");
     let row = |row: Vec<&str>| {
         (!row[content].is_empty()).then(|| Row {
             content: row[content].parse().unwrap(),
+            edges: row[edges].parse().unwrap_or(0.0),
             mean: row[mean].parse().unwrap(),
             crc: u32::from_str_radix(row[crc], 16).unwrap(),
         })
@@ -98,8 +101,8 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
 }
 
 impl Golden {
-    pub(crate) fn decode(&self, speed: Speed) -> Vec<Decoded> {
-        let mut scorer = FrameScorer::new(self.rotation);
+    pub(crate) fn decode(&self, speed: Speed, detector: &Detector) -> Vec<Decoded> {
+        let mut scorer = FrameScorer::new(self.rotation, detector);
         let mut out = Vec::new();
         each_frame(&self.path, speed, |time, frame| {
             let scores = scorer.score(time, frame).unwrap();

@@ -9,6 +9,7 @@ fn scores(index: u64, value: f64) -> FrameScores {
         delta_hue: value,
         delta_sat: value,
         delta_lum: value,
+        delta_edges: 0.0,
         mean_bgr: value,
     }
 }
@@ -129,11 +130,17 @@ fn bad_settings_are_named() {
     let weights = |weights| Detector::from(ContentDetector { weights, ..Default::default() });
     assert_eq!(name(ContentDetector { threshold: 0.0, ..Default::default() }.into()), "threshold");
     assert_eq!(name(ContentDetector { threshold: f64::NAN, ..Default::default() }.into()), "threshold");
-    assert_eq!(name(weights(Weights { edges: 1.0, ..Default::default() })), "weights.edges");
+    assert_eq!(name(weights(Weights { edges: -1.0, ..Default::default() })), "weights.edges");
     assert_eq!(name(weights(Weights { hue: 0.0, saturation: 0.0, brightness: 0.0, edges: 0.0 })), "weights");
     assert_eq!(name(AdaptiveDetector { window: 0, ..Default::default() }.into()), "window");
     assert_eq!(name(AdaptiveDetector { min_content: -1.0, ..Default::default() }.into()), "min_content");
     assert_eq!(name(ThresholdDetector { fade_bias: 2.0, ..Default::default() }.into()), "fade_bias");
+}
+
+#[test]
+fn edges_count_by_their_weight() {
+    let weights = Weights { hue: 0.0, saturation: 0.0, brightness: 1.0, edges: 3.0 };
+    assert!((weights.score(&FrameScores { delta_edges: 40.0, ..scores(0, 20.0) }) - 35.0).abs() < 1e-12);
 }
 
 #[test]
@@ -179,6 +186,7 @@ fn cuts_equal_pyscenedetect_given_its_scores() {
             delta_hue: mean(clip.sad_hue[i]),
             delta_sat: mean(clip.sad_sat[i]),
             delta_lum: mean(clip.sad_lum[i]),
+            delta_edges: 0.0,
             mean_bgr: mean(clip.sum_bgr[i]) / 3.0,
         };
         for (name, detector) in [
