@@ -51,7 +51,7 @@ pub struct Shot {
 /// Where a new shot begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
-    /// The first frame of the new shot, counted from 0 in decoding order of presentation.
+    /// The first frame of the new shot, counted from 0 in the order shown.
     pub frame: u64,
     /// That frame's time.
     #[serde(rename = "time_us")]
