@@ -90,7 +90,7 @@ pub(super) fn run(
     let rate = stream.and_then(|v| v.average_rate);
     let has_pictures = stream.is_some();
     let mut pictures = Pictures {
-        scorer: FrameScorer::new(rotation),
+        scorer: FrameScorer::new(rotation, &settings.detector),
         finder: settings.detector.start(rate)?,
         cuts: Vec::new(),
         selector: KeyframeSelector::new(&settings.keyframes),

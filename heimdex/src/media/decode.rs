@@ -15,8 +15,8 @@ use super::subtitle::SubtitleDecoder;
 use super::{AudioStream, EmbeddedCue, Limits, MediaInfo, VideoFrame, VideoStream};
 use crate::{Cancel, Error, ErrorKind, Result, Timestamp};
 
-/// Frames that wait for the sink. Frames are big, and a decoder needs some of its own.
-const QUEUED_FRAMES: usize = 4;
+/// Frames that wait for the sink: enough that decoding does not stop for it.
+const QUEUED_FRAMES: usize = 8;
 
 /// How often a full queue is left to look at `cancel`.
 const PATIENCE: Duration = Duration::from_millis(50);

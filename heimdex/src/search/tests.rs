@@ -129,7 +129,7 @@ async fn wrong_requests_say_what_is_wrong() {
         (|r| r.limit = 0, ErrorKind::Invalid),
         (|r| r.per_video = Some(0), ErrorKind::Invalid),
         (|r| r.cursor = Some("nonsense".into()), ErrorKind::Invalid),
-        (|r| drop(r.weights.insert("speech".into(), f32::NAN)), ErrorKind::Invalid),
+        (|r| r.weights.extend([("speech".to_owned(), f32::NAN)]), ErrorKind::Invalid),
     ];
     for (change, kind) in wrong {
         let mut request = SearchRequest::new("x");

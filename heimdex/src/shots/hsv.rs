@@ -4,6 +4,8 @@
 //! rounded quotients of 20 bits; here the quotient is taken in `f32`, which rounds to the same
 //! integer for every divisor of 1 to 255, so that the loop needs no table and vectorises.
 
+#![allow(clippy::inline_always, reason = "one body is compiled for AVX2 and for every processor")]
+
 use super::SmallPicture;
 
 /// Fixed-point fraction bits of OpenCV's tables.
@@ -97,12 +99,10 @@ fn hsv(blue: u8, green: u8, red: u8) -> (u8, u8, u8) {
 /// `numerator / divisor` rounded half to even; whatever is multiplied with it is 0 when `divisor` is.
 #[inline(always)]
 fn quotient(numerator: i32, divisor: i32) -> i32 {
-    // Adding and taking away 1.5 * 2^23 leaves the nearest integer, without the call that
-    // `round_ties_even` is on processors without SSE4.1.
+    // Adding 1.5 * 2^23 rounds and leaves the integer in the low bits of the mantissa.
     const ROUND: f32 = 12_582_912.0;
     let exact = numerator as f32 / divisor.max(1) as f32;
-    // SAFETY: the quotient is finite and between 0 and 2^20.
-    unsafe { ((exact + ROUND) - ROUND).to_int_unchecked() }
+    (exact + ROUND).to_bits() as i32 - ROUND.to_bits() as i32
 }
 
 #[inline(always)]

@@ -7,6 +7,9 @@
 //! Uses time, errors and pictures of [`crate::media`].
 
 mod detectors;
+#[cfg(feature = "media")]
+mod edges;
+#[cfg(feature = "media")]
 mod hsv;
 #[cfg(feature = "media")]
 mod picture;
@@ -15,6 +18,7 @@ mod resize;
 mod score;
 #[cfg(feature = "media")]
 mod scorer;
+#[cfg(feature = "media")]
 mod small;
 #[cfg(all(test, feature = "media"))]
 mod tests;
@@ -32,6 +36,7 @@ pub use detectors::{
 pub use score::FrameScores;
 #[cfg(feature = "media")]
 pub use scorer::FrameScorer;
+#[cfg(feature = "media")]
 pub use small::{PictureMeasures, SmallPicture};
 pub use tile::tile;
 
@@ -46,7 +51,7 @@ pub struct Shot {
 /// Where a new shot begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
-    /// The first frame of the new shot, counted from 0 in decoding order of presentation.
+    /// The first frame of the new shot, counted from 0 in the order shown.
     pub frame: u64,
     /// That frame's time.
     #[serde(rename = "time_us")]

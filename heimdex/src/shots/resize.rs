@@ -4,6 +4,8 @@
 //! 32 bits, columns with products cut to their high half. Each output pixel needs at most 2 by 2
 //! source pixels, so conversion to BGR and rotation are done for those alone.
 
+#![allow(clippy::inline_always, reason = "one body is compiled for AVX2 and for every processor")]
+
 use super::SmallPicture;
 use super::yuv::YuvToBgr;
 use crate::media::Rotation;
@@ -95,7 +97,7 @@ impl Shrinker {
         if !self.fits(pixels) {
             return false;
         }
-        small.resize(self.columns.near.len(), self.rows.near.len());
+        small.resize(self.columns.length(), self.rows.length());
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2, which is all that the function asks for.
@@ -119,14 +121,15 @@ fn shrink(shrinker: &mut Shrinker, pixels: Pixels<'_>, small: &mut SmallPicture)
     for line in lines.iter_mut() {
         line.place = None;
     }
-    let width = columns.near.len();
+    (near.chroma, far.chroma) = (None, None);
+    let width = columns.length();
     let outputs = small
         .blue
         .chunks_exact_mut(width)
         .zip(small.green.chunks_exact_mut(width))
         .zip(small.red.chunks_exact_mut(width));
     for (row, ((blue, green), red)) in outputs.enumerate() {
-        let (first, second) = (rows.near[row], rows.far[row]);
+        let (first, second) = (rows.near.at(row), rows.far.at(row));
         // The line that the last row's far neighbour left may be this row's near one.
         if lines[1].place == Some(first) {
             lines.swap(0, 1);
@@ -155,18 +158,36 @@ struct Direction {
     reversed: bool,
 }
 
-/// Where a source pixel's column or row begins in its planes; a pixel lies at the sum of both.
+/// Where a source column or row begins in its planes; a pixel lies at the sum of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     luma: usize,
     chroma: usize,
 }
 
+/// The places of many columns or rows. No plane that FFmpeg allocates reaches 2^32 bytes.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    luma: Vec<u32>,
+    chroma: Vec<u32>,
+}
+
+impl Places {
+    fn at(&self, i: usize) -> Place {
+        Place { luma: self.luma[i] as usize, chroma: self.chroma[i] as usize }
+    }
+
+    fn push(&mut self, place: Place) {
+        self.luma.push(place.luma as u32);
+        self.chroma.push(place.chroma as u32);
+    }
+}
+
 /// For each output column or row the two source ones that it blends, and their weights of 2048.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Axis {
-    near: Vec<Place>,
-    far: Vec<Place>,
+    near: Places,
+    far: Places,
     near_weight: Vec<i16>,
     far_weight: Vec<i16>,
     /// Whether any far weight counts.
@@ -181,13 +202,7 @@ impl Axis {
             Place { luma: source * direction.luma_step, chroma: source / 2 * direction.chroma_step }
         };
         let scale = 1.0 / (target as f64 / length as f64);
-        let mut axis = Self {
-            near: Vec::new(),
-            far: Vec::new(),
-            near_weight: Vec::new(),
-            far_weight: Vec::new(),
-            blends: false,
-        };
+        let mut axis = Self::default();
         for i in 0..target {
             let exact = ((i as f64 + 0.5) * scale - 0.5) as f32;
             let whole = exact.floor();
@@ -207,12 +222,17 @@ impl Axis {
         axis
     }
 
+    /// How many columns or rows it gives.
+    fn length(&self) -> usize {
+        self.near_weight.len()
+    }
+
     /// The largest offsets in each plane.
     fn last(&self) -> Place {
-        let places = || self.near.iter().chain(&self.far);
+        let largest = |near: &[u32], far: &[u32]| near.iter().chain(far).copied().max().unwrap_or(0) as usize;
         Place {
-            luma: places().map(|place| place.luma).max().unwrap_or(0),
-            chroma: places().map(|place| place.chroma).max().unwrap_or(0),
+            luma: largest(&self.near.luma, &self.far.luma),
+            chroma: largest(&self.near.chroma, &self.far.chroma),
         }
     }
 }
@@ -221,6 +241,8 @@ impl Axis {
 #[derive(Debug, Clone)]
 struct Samples {
     y: Vec<u8>,
+    /// Which line of chroma `u` and `v` hold.
+    chroma: Option<usize>,
     u: Vec<u8>,
     v: Vec<u8>,
     blue: Vec<i16>,
@@ -232,37 +254,43 @@ impl Samples {
     fn new(width: usize) -> Self {
         let bytes = || vec![0u8; width];
         let words = || vec![0i16; width];
-        Self { y: bytes(), u: bytes(), v: bytes(), blue: words(), green: words(), red: words() }
+        Self { y: bytes(), chroma: None, u: bytes(), v: bytes(), blue: words(), green: words(), red: words() }
     }
 
     #[inline(always)]
-    fn load(&mut self, line: Place, columns: &[Place], pixels: Pixels<'_>) {
+    fn load(&mut self, line: Place, columns: &Places, pixels: Pixels<'_>) {
+        let width = self.blue.len();
+        let (blue, green, red) = (&mut self.blue[..], &mut self.green[..width], &mut self.red[..width]);
         match pixels {
             Pixels::Yuv420 { planes: [y, u, v], conversion } => {
-                let width = columns.len();
-                let (ys, us, vs) = (&mut self.y[..width], &mut self.u[..width], &mut self.v[..width]);
-                let (y, u, v) = (&y[line.luma..], &u[line.chroma..], &v[line.chroma..]);
-                for i in 0..width {
-                    let place = columns[i];
-                    ys[i] = y[place.luma];
-                    us[i] = u[place.chroma];
-                    vs[i] = v[place.chroma];
+                gather(&y[line.luma..], &columns.luma, &mut self.y);
+                // Two lines share their chroma.
+                if self.chroma != Some(line.chroma) {
+                    gather(&u[line.chroma..], &columns.chroma, &mut self.u);
+                    gather(&v[line.chroma..], &columns.chroma, &mut self.v);
+                    self.chroma = Some(line.chroma);
                 }
-                let (blue, green, red) =
-                    (&mut self.blue[..width], &mut self.green[..width], &mut self.red[..width]);
+                let (y, u, v) = (&self.y[..width], &self.u[..width], &self.v[..width]);
                 for i in 0..width {
-                    [blue[i], green[i], red[i]] = conversion.convert(ys[i], us[i], vs[i]);
+                    [blue[i], green[i], red[i]] = conversion.convert(y[i], u[i], v[i]);
                 }
             }
             Pixels::Bgr(bgr) => {
-                for (i, place) in columns.iter().enumerate() {
-                    let pixel = &bgr[line.luma + place.luma..][..3];
-                    self.blue[i] = i16::from(pixel[0]);
-                    self.green[i] = i16::from(pixel[1]);
-                    self.red[i] = i16::from(pixel[2]);
+                for (i, &place) in columns.luma.iter().enumerate() {
+                    let pixel = &bgr[line.luma + place as usize..][..3];
+                    blue[i] = i16::from(pixel[0]);
+                    green[i] = i16::from(pixel[1]);
+                    red[i] = i16::from(pixel[2]);
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn gather(plane: &[u8], places: &[u32], out: &mut [u8]) {
+    for (out, &place) in out.iter_mut().zip(places) {
+        *out = plane[place as usize];
     }
 }
 

@@ -30,14 +30,19 @@ struct Case {
     sad_sat_1_to_2: u64,
     sad_val_1_to_2: u64,
     content_val_1_to_2: f64,
+    crc_edges: String,
+    delta_edges_1_to_2: f64,
     mean_bgr_seed1: f64,
 }
 
 #[derive(Deserialize)]
 struct Cube {
-    crc_h: String,
-    crc_s: String,
-    crc_v: String,
+    #[serde(rename = "crc_h")]
+    hue: String,
+    #[serde(rename = "crc_s")]
+    saturation: String,
+    #[serde(rename = "crc_v")]
+    value: String,
 }
 
 fn steps() -> Steps {
@@ -100,13 +105,17 @@ fn resize_and_scores_equal_the_reference() {
             "{name}"
         );
 
-        let mut differ = score::Differ::default();
+        let edges = edges::edges(&planes.value, small.width(), small.height());
+        assert_eq!(crc(&edges), case.crc_edges, "{name}");
+
+        let mut differ = scorer::Differ::new(true);
         let first = differ.score(Timestamp::ZERO, &small);
         assert!(
             first.delta_hue == 0.0 && (first.mean_bgr - case.mean_bgr_seed1).abs() < 1e-12,
             "{name} {first:?}"
         );
         let scores = differ.score(Timestamp::ZERO, &second);
+        assert!((scores.delta_edges - case.delta_edges_1_to_2).abs() < 1e-12, "{name} {scores:?}");
         let content = (scores.delta_hue + scores.delta_sat + scores.delta_lum) / 3.0;
         assert!((content - case.content_val_1_to_2).abs() < 1e-12, "{name} {content}");
     }
@@ -121,7 +130,7 @@ fn hsv_of_every_colour_equals_opencv() {
     let cube = steps().hsv_full_cube;
     assert_eq!(
         [crc(&planes.hue), crc(&planes.saturation), crc(&planes.value)],
-        [cube.crc_h, cube.crc_s, cube.crc_v]
+        [cube.hue, cube.saturation, cube.value]
     );
 }
 

@@ -4,6 +4,8 @@
 //! to their high half) with the coefficients of `ff_yuv2rgb_c_init_tables` in
 //! `libswscale/yuv2rgb.c`. Every pixel depends on its own Y, U and V alone.
 
+#![allow(clippy::inline_always, reason = "one body is compiled for AVX2 and for every processor")]
+
 /// Coefficients for one colour matrix and range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct YuvToBgr {

@@ -6,26 +6,37 @@ use std::path::{Path, PathBuf};
 
 use heimdex::Cancel;
 use heimdex::media::{DecodeOptions, Limits, MediaFile, Rotation, Sinks, VideoFrame, VideoSink};
-use heimdex::shots::{FrameScorer, FrameScores};
+use heimdex::shots::{Detector, FrameScorer, FrameScores};
 use serde_json::Value;
 
 /// A frame's scores and the CRC-32 of its small picture.
-pub type Decoded = (FrameScores, u32);
+pub(crate) type Decoded = (FrameScores, u32);
 
-pub struct Golden {
-    pub name: String,
-    pub path: PathBuf,
-    pub rotation: Rotation,
-    pub rate: Option<(u32, u32)>,
-    /// One per frame; `None` where the reference has no picture.
-    pub series: Vec<Option<Row>>,
-    pub cuts: BTreeMap<String, Vec<u64>>,
+/// How a clip is decoded.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Speed {
+    Exact,
+    /// Without the loop filter on frames that no other frame refers to.
+    Fast,
 }
 
-pub struct Row {
-    pub content: f64,
-    pub mean: f64,
-    pub crc: u32,
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) rotation: Rotation,
+    pub(crate) rate: Option<(u32, u32)>,
+    /// One per frame; `None` where the reference has no picture.
+    pub(crate) series: Vec<Option<Row>>,
+    pub(crate) cuts: BTreeMap<String, Vec<u64>>,
+    /// Whether two frames have one time.
+    pub(crate) times_repeat: bool,
+}
+
+pub(crate) struct Row {
+    pub(crate) content: f64,
+    pub(crate) edges: f64,
+    pub(crate) mean: f64,
+    pub(crate) crc: u32,
 }
 
 fn shared() -> PathBuf {
@@ -33,7 +44,7 @@ fn shared() -> PathBuf {
 }
 
 /// Every clip with reference shots; none where the fixtures are absent.
-pub fn goldens() -> Vec<Golden> {
+pub(crate) fn goldens() -> Vec<Golden> {
     let Ok(folder) = std::fs::read_dir(shared().join("golden")) else { return Vec::new() };
     let mut files: Vec<PathBuf> = folder
         .map(|entry| entry.unwrap().path())
@@ -57,6 +68,7 @@ fn golden(path: &Path) -> Option<Golden> {
         let indices = found["cut_indices"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap()).collect();
         (name.clone(), indices)
     });
+    let times = json["video"]["pts_us"].as_array()?;
     Some(Golden {
         name: json["file"].as_str()?.to_owned(),
         path: shared().join(json["file"].as_str()?),
@@ -64,6 +76,7 @@ fn golden(path: &Path) -> Option<Golden> {
         rate: Some((n.parse().unwrap(), d.parse().unwrap())),
         series: read_series(&series),
         cuts: cuts.collect(),
+        times_repeat: times.iter().collect::<std::collections::HashSet<_>>().len() < times.len(),
     })
 }
 
@@ -74,9 +87,11 @@ fn read_series(path: &Path) -> Vec<Option<Row>> {
     let header = lines.next().unwrap();
     let column = |name| header.iter().position(|&column| column == name).unwrap();
     let (content, mean, crc) = (column("content_val"), column("average_rgb"), column("crc32_bgr_small"));
+    let edges = column("delta_edges");
     let row = |row: Vec<&str>| {
         (!row[content].is_empty()).then(|| Row {
             content: row[content].parse().unwrap(),
+            edges: row[edges].parse().unwrap_or(0.0),
             mean: row[mean].parse().unwrap(),
             crc: u32::from_str_radix(row[crc], 16).unwrap(),
         })
@@ -101,12 +116,11 @@ impl VideoSink for Scorer {
 }
 
 impl Golden {
-    /// Scores of the exact mode, or of the fast one.
-    pub fn decode(&self, exact: bool) -> Vec<Decoded> {
-        let mut sink = Scorer { scorer: FrameScorer::new(self.rotation), out: Vec::new() };
+    pub(crate) fn decode(&self, speed: Speed, detector: &Detector) -> Vec<Decoded> {
+        let mut sink = Scorer { scorer: FrameScorer::new(self.rotation, detector), out: Vec::new() };
         let file = MediaFile::open(&self.path, &Limits::default(), &Cancel::new()).unwrap();
         let mut options = DecodeOptions::default();
-        options.exact = exact;
+        options.exact = speed == Speed::Exact;
         let sinks = Sinks { video: Some(&mut sink), ..Sinks::default() };
         file.decode(&options, sinks, &Cancel::new(), &mut |_| ()).unwrap();
         sink.out

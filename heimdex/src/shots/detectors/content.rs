@@ -43,7 +43,8 @@ pub struct Weights {
     pub saturation: f64,
     /// Of the change of brightness.
     pub brightness: f64,
-    /// Of the change of edges. Must be 0: edges are not computed.
+    /// Of the change of edges; not negative. They cost more than all else, so they are found only
+    /// when this is not 0.
     pub edges: f64,
 }
 
@@ -58,9 +59,7 @@ impl Weights {
         check("weights.hue", self.hue, -1e6, 1e6)?;
         check("weights.saturation", self.saturation, -1e6, 1e6)?;
         check("weights.brightness", self.brightness, -1e6, 1e6)?;
-        if self.edges != 0.0 {
-            return Err(Error::invalid("weights.edges", "edges are not computed; leave this weight at 0"));
-        }
+        check("weights.edges", self.edges, 0.0, 1e6)?;
         if self.total() <= 0.0 {
             return Err(Error::invalid("weights", "all are 0; at least one component must count"));
         }
@@ -68,14 +67,15 @@ impl Weights {
     }
 
     fn total(&self) -> f64 {
-        self.hue.abs() + self.saturation.abs() + self.brightness.abs()
+        self.hue.abs() + self.saturation.abs() + self.brightness.abs() + self.edges
     }
 
     /// The weighted mean of a frame's components.
     pub(super) fn score(&self, scores: &FrameScores) -> f64 {
         (scores.delta_hue * self.hue
             + scores.delta_sat * self.saturation
-            + scores.delta_lum * self.brightness)
+            + scores.delta_lum * self.brightness
+            + scores.delta_edges * self.edges)
             / self.total()
     }
 }

@@ -61,6 +61,16 @@ impl From<ThresholdDetector> for Detector {
 }
 
 impl Detector {
+    /// Whether its scores need edges.
+    #[cfg(feature = "media")]
+    pub(super) fn weighs_edges(&self) -> bool {
+        match self {
+            Self::Adaptive(settings) => settings.weights.edges > 0.0,
+            Self::Content(settings) => settings.weights.edges > 0.0,
+            Self::Threshold(_) => false,
+        }
+    }
+
     /// Begins with a video of `rate` frames a second (its average, as a fraction).
     ///
     /// Minimum lengths are in frames but measured in time, so that frames that last long count as

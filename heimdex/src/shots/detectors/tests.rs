@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn scores(index: u64, value: f64) -> FrameScores {
@@ -7,6 +9,7 @@ fn scores(index: u64, value: f64) -> FrameScores {
         delta_hue: value,
         delta_sat: value,
         delta_lum: value,
+        delta_edges: 0.0,
         mean_bgr: value,
     }
 }
@@ -127,11 +130,17 @@ fn bad_settings_are_named() {
     let weights = |weights| Detector::from(ContentDetector { weights, ..Default::default() });
     assert_eq!(name(ContentDetector { threshold: 0.0, ..Default::default() }.into()), "threshold");
     assert_eq!(name(ContentDetector { threshold: f64::NAN, ..Default::default() }.into()), "threshold");
-    assert_eq!(name(weights(Weights { edges: 1.0, ..Default::default() })), "weights.edges");
+    assert_eq!(name(weights(Weights { edges: -1.0, ..Default::default() })), "weights.edges");
     assert_eq!(name(weights(Weights { hue: 0.0, saturation: 0.0, brightness: 0.0, edges: 0.0 })), "weights");
     assert_eq!(name(AdaptiveDetector { window: 0, ..Default::default() }.into()), "window");
     assert_eq!(name(AdaptiveDetector { min_content: -1.0, ..Default::default() }.into()), "min_content");
     assert_eq!(name(ThresholdDetector { fade_bias: 2.0, ..Default::default() }.into()), "fade_bias");
+}
+
+#[test]
+fn edges_count_by_their_weight() {
+    let weights = Weights { hue: 0.0, saturation: 0.0, brightness: 1.0, edges: 3.0 };
+    assert!((weights.score(&FrameScores { delta_edges: 40.0, ..scores(0, 20.0) }) - 35.0).abs() < 1e-12);
 }
 
 #[test]
@@ -143,4 +152,53 @@ fn settings_read_back_and_refuse_unknown_names() {
         detector
     );
     assert!(serde_json::from_str::<Detector>(r#"{"type":"content","treshold":30}"#).is_err());
+}
+
+#[derive(Deserialize)]
+struct Series {
+    clips: Vec<Clip>,
+}
+
+/// One clip as PySceneDetect saw it.
+#[derive(Deserialize)]
+struct Clip {
+    #[serde(rename = "clip")]
+    name: String,
+    rate: (u32, u32),
+    pixels: u32,
+    time_us: Vec<i64>,
+    sad_hue: Vec<u32>,
+    sad_sat: Vec<u32>,
+    sad_lum: Vec<u32>,
+    sum_bgr: Vec<u32>,
+    cuts: BTreeMap<String, Vec<u64>>,
+}
+
+#[test]
+fn cuts_equal_pyscenedetect_given_its_scores() {
+    let series: Series =
+        serde_json::from_str(include_str!("../../../tests/goldens/shots/series.json")).unwrap();
+    for clip in series.clips {
+        let mean = |sum: u32| f64::from(sum) / f64::from(clip.pixels);
+        let frame = |i: usize| FrameScores {
+            index: i as u64,
+            time: Timestamp::from_micros(clip.time_us[i]),
+            delta_hue: mean(clip.sad_hue[i]),
+            delta_sat: mean(clip.sad_sat[i]),
+            delta_lum: mean(clip.sad_lum[i]),
+            delta_edges: 0.0,
+            mean_bgr: mean(clip.sum_bgr[i]) / 3.0,
+        };
+        for (name, detector) in [
+            ("content_27", Detector::from(ContentDetector::default())),
+            ("adaptive_default", AdaptiveDetector::default().into()),
+            ("threshold_12", ThresholdDetector::default().into()),
+        ] {
+            let mut finder = detector.start(Some(clip.rate)).unwrap();
+            let cuts: Vec<Cut> = (0..clip.time_us.len()).filter_map(|i| finder.push(&frame(i))).collect();
+            let frames: Vec<u64> = cuts.iter().map(|cut| cut.frame).collect();
+            assert_eq!(frames, clip.cuts[name], "{} {name}", clip.name);
+            assert!(cuts.iter().all(|cut| cut.time.as_micros() == clip.time_us[cut.frame as usize]));
+        }
+    }
 }

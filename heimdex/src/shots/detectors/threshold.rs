@@ -91,7 +91,7 @@ impl Dark {
     const MOST: usize = 1 << 14;
 
     fn push(&mut self, frame: Frame) {
-        if self.seen % self.step == 0 {
+        if self.seen.is_multiple_of(self.step) {
             self.frames.push(frame);
         }
         self.seen += 1;
