@@ -1,0 +1,44 @@
+# Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
+.PHONY: demo test setup model lint features package bench
+
+FEATURES := media candle sqlite cli testing full
+
+demo: setup
+	cargo build --quiet -p heimdex --features full
+	dev/demo
+
+setup:
+	dev/setup
+
+model:
+	dev/get-model
+
+# The order puts what fails fastest first; the tests' summary comes last.
+test:
+	dev/setup test
+	dev/get-model || [ -z "$(CI)" ]
+	$(MAKE) lint features package
+	cargo test --workspace --features heimdex/full --doc
+	HEIMDEX_REQUIRE_MODEL=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features heimdex/full -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features heimdex/full --no-deps --quiet
+	cargo deny --offline --log-level error check bans licenses sources || cargo deny --log-level error check bans licenses sources
+
+# Each feature builds alone, and without any nothing heavy comes along.
+features:
+	cargo check --quiet -p heimdex --no-default-features
+	for feature in $(FEATURES); do cargo check --quiet -p heimdex --no-default-features --features $$feature || exit 1; done
+	! cargo tree -p heimdex --no-default-features -e normal --prefix none | grep -E '^(ffmpeg|candle|whisper|sqlx|ort|tokenizers)'
+
+# The packed crate builds by itself, migrations included.
+package:
+	cargo package -p heimdex --allow-dirty --features sqlite
+
+bench:
+	dev/setup
+	cargo build --release -p heimdex-benches
+	benches/shots.py
+	$${CARGO_TARGET_DIR:-target}/release/store_search
