@@ -82,8 +82,14 @@ impl Shrinker {
     }
 
     /// Whether every pixel that is read lies inside `pixels`.
-    fn fits(&self, pixels: Pixels<'_>) -> bool {
+    fn fits(&mut self, pixels: Pixels<'_>) -> bool {
         let (columns, rows) = (self.columns.last(), self.rows.last());
+        if let Pixels::Yuv420 { planes: [y, u, v], .. } = pixels {
+            // A pair reads one byte past the last pixel, which planes without padding do not have.
+            let room = columns.luma + rows.luma + 1 < y.len()
+                && columns.chroma + rows.chroma + 1 < u.len().min(v.len());
+            self.columns.pairs &= room;
+        }
         match pixels {
             Pixels::Yuv420 { planes: [y, u, v], .. } => {
                 columns.luma + rows.luma < y.len() && columns.chroma + rows.chroma < u.len().min(v.len())
@@ -192,6 +198,10 @@ struct Axis {
     far_weight: Vec<i16>,
     /// Whether any far weight counts.
     blends: bool,
+    /// Whether each far column lies just right of its near one, so that one load reads both.
+    pairs: bool,
+    /// 255 where the far column has the next chroma, 0 where it shares that of the near one.
+    next_chroma: Vec<u8>,
 }
 
 impl Axis {
@@ -215,10 +225,12 @@ impl Axis {
             };
             axis.near.push(place(source));
             axis.far.push(place((source + 1).min(length - 1)));
+            axis.next_chroma.push(if source % 2 == 1 { 255 } else { 0 });
             axis.near_weight.push(((1.0 - fraction) * 2048.0).round_ties_even() as i16);
             axis.far_weight.push((fraction * 2048.0).round_ties_even() as i16);
         }
         axis.blends = axis.far_weight.iter().any(|&weight| weight != 0);
+        axis.pairs = axis.blends && direction.luma_step == 1 && !direction.reversed;
         axis
     }
 
@@ -245,6 +257,8 @@ struct Samples {
     chroma: Option<usize>,
     u: Vec<u8>,
     v: Vec<u8>,
+    /// Near and far pixels as they are read together.
+    pairs: Vec<u16>,
     blue: Vec<i16>,
     green: Vec<i16>,
     red: Vec<i16>,
@@ -254,13 +268,20 @@ impl Samples {
     fn new(width: usize) -> Self {
         let bytes = || vec![0u8; width];
         let words = || vec![0i16; width];
-        Self { y: bytes(), chroma: None, u: bytes(), v: bytes(), blue: words(), green: words(), red: words() }
+        Self {
+            y: bytes(),
+            chroma: None,
+            u: bytes(),
+            v: bytes(),
+            pairs: vec![0; width],
+            blue: words(),
+            green: words(),
+            red: words(),
+        }
     }
 
     #[inline(always)]
     fn load(&mut self, line: Place, columns: &Places, pixels: Pixels<'_>) {
-        let width = self.blue.len();
-        let (blue, green, red) = (&mut self.blue[..], &mut self.green[..width], &mut self.red[..width]);
         match pixels {
             Pixels::Yuv420 { planes: [y, u, v], conversion } => {
                 gather(&y[line.luma..], &columns.luma, &mut self.y);
@@ -270,19 +291,69 @@ impl Samples {
                     gather(&v[line.chroma..], &columns.chroma, &mut self.v);
                     self.chroma = Some(line.chroma);
                 }
-                let (y, u, v) = (&self.y[..width], &self.u[..width], &self.v[..width]);
-                for i in 0..width {
-                    [blue[i], green[i], red[i]] = conversion.convert(y[i], u[i], v[i]);
-                }
+                self.convert(conversion);
             }
             Pixels::Bgr(bgr) => {
                 for (i, &place) in columns.luma.iter().enumerate() {
                     let pixel = &bgr[line.luma + place as usize..][..3];
-                    blue[i] = i16::from(pixel[0]);
-                    green[i] = i16::from(pixel[1]);
-                    red[i] = i16::from(pixel[2]);
+                    self.blue[i] = i16::from(pixel[0]);
+                    self.green[i] = i16::from(pixel[1]);
+                    self.red[i] = i16::from(pixel[2]);
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn convert(&mut self, conversion: YuvToBgr) {
+        let width = self.blue.len();
+        let (y, u, v) = (&self.y[..width], &self.u[..width], &self.v[..width]);
+        let (blue, green, red) = (&mut self.blue[..], &mut self.green[..width], &mut self.red[..width]);
+        for i in 0..width {
+            [blue[i], green[i], red[i]] = conversion.convert(y[i], u[i], v[i]);
+        }
+    }
+}
+
+/// Loads near and far columns of a line at once; most of the time goes into these loads.
+#[inline(always)]
+fn load_pairs(near: &mut Samples, far: &mut Samples, line: Place, columns: &Axis, planes: [&[u8]; 3]) {
+    let [y, u, v] = planes;
+    let width = columns.length();
+    gather_pairs(&y[line.luma..], &columns.near.luma, &mut near.pairs);
+    split(&near.pairs, None, &mut near.y, &mut far.y);
+    // Two lines share their chroma.
+    if near.chroma != Some(line.chroma) {
+        let next = Some(&columns.next_chroma[..width]);
+        gather_pairs(&u[line.chroma..], &columns.near.chroma, &mut near.pairs);
+        split(&near.pairs, next, &mut near.u, &mut far.u);
+        gather_pairs(&v[line.chroma..], &columns.near.chroma, &mut near.pairs);
+        split(&near.pairs, next, &mut near.v, &mut far.v);
+        near.chroma = Some(line.chroma);
+    }
+}
+
+#[inline(always)]
+fn gather_pairs(plane: &[u8], places: &[u32], out: &mut [u16]) {
+    for (out, &place) in out.iter_mut().zip(places) {
+        let pair = &plane[place as usize..][..2];
+        *out = u16::from_le_bytes([pair[0], pair[1]]);
+    }
+}
+
+/// Parts pairs into near and far; where `next` is 0 the far one is the near one.
+#[inline(always)]
+fn split(pairs: &[u16], next: Option<&[u8]>, near: &mut [u8], far: &mut [u8]) {
+    let width = near.len();
+    let (pairs, far) = (&pairs[..width], &mut far[..width]);
+    for i in 0..width {
+        near[i] = pairs[i] as u8;
+        far[i] = (pairs[i] >> 8) as u8;
+    }
+    if let Some(next) = next {
+        let next = &next[..width];
+        for i in 0..width {
+            far[i] = (far[i] & next[i]) | (near[i] & !next[i]);
         }
     }
 }
@@ -322,9 +393,18 @@ impl Line {
             return;
         }
         self.place = Some(place);
-        near.load(place, &columns.near, pixels);
-        if columns.blends {
-            far.load(place, &columns.far, pixels);
+        match pixels {
+            Pixels::Yuv420 { planes, conversion } if columns.pairs => {
+                load_pairs(near, far, place, columns, planes);
+                near.convert(conversion);
+                far.convert(conversion);
+            }
+            _ => {
+                near.load(place, &columns.near, pixels);
+                if columns.blends {
+                    far.load(place, &columns.far, pixels);
+                }
+            }
         }
         for (out, near, far) in [
             (&mut self.blue, &near.blue, &far.blue),

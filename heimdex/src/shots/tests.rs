@@ -141,3 +141,23 @@ fn pictures_of_one_pixel_and_short_planes_are_no_trouble() {
     assert!(!Shrinker::new(layout, Rotation::None).shrink(Pixels::Bgr(&[0; 1000]), &mut small));
     assert_eq!(shrink(1, 1, &[1, 2, 3]).to_bgr(), [1, 2, 3]);
 }
+
+#[test]
+fn planes_without_padding_give_the_same_picture() {
+    let (width, height) = (642, 362);
+    let conversion = yuv::YuvToBgr::new([104_597, 132_201, 25_675, 53_279], false);
+    let picture = |padding: usize| {
+        let plane = |columns: usize, rows: usize, seed: usize| -> Vec<u8> {
+            let byte = |i: usize| (i % (columns + padding) * 7 + i / (columns + padding) * 13 + seed) as u8;
+            (0..(columns + padding) * rows).map(byte).collect()
+        };
+        let (y, u, v) =
+            (plane(width, height, 1), plane(width / 2, height / 2, 2), plane(width / 2, height / 2, 3));
+        let layout = Layout { width, height, stride: width + padding, chroma_stride: width / 2 + padding };
+        let mut small = SmallPicture::default();
+        let pixels = Pixels::Yuv420 { planes: [&y, &u, &v], conversion };
+        assert!(Shrinker::new(layout, Rotation::None).shrink(pixels, &mut small));
+        small
+    };
+    assert!(picture(0) == picture(32));
+}
