@@ -18,7 +18,10 @@ async fn main() -> heimdex::Result<()> {
     if let Ok(model) = models::resolve("all-MiniLM-L6-v2") {
         pipeline = pipeline.text(Arc::new(Bert::open(model)?));
     }
-    let hx = Heimdex::builder().store(SqliteStore::open("library.db").await?).pipeline(pipeline.build()?).build()?;
+    let hx = Heimdex::builder()
+        .store(SqliteStore::open("library.db").await?)
+        .pipeline(pipeline.build()?)
+        .build()?;
 
     let files = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, e))?.flatten().map(|e| e.path());
     let work: Vec<_> = files.filter(|path| path.is_file()).map(|path| hx.index(path)).collect();

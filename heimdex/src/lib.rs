@@ -1,5 +1,8 @@
 //! Heimdex makes video searchable by what is said, shown and who is in it.
 //!
+//! Start with `Heimdex`: index files into a store, then search them. `index::Pipeline` does all but
+//! the storing; every stage is also a module of its own.
+//!
 //! The modules form one line, and data flows through it in one direction:
 //!
 //! ```text
@@ -7,6 +10,19 @@
 //! ```
 //!
 //! A module may use those to its left, never those to its right. `index` wires them.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `media` | the decoder, shots of files, thumbnails, `index` and `Heimdex` |
+//! | `candle` | text models in [`embed`] |
+//! | `sqlite` | `store::SqliteStore` |
+//! | `cli` | the `heimdex` program |
+//! | `testing` | `store::testing`, the suite that every store runs |
+//! | `full` | all but `testing` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -35,3 +51,12 @@ pub use heimdex::{Heimdex, HeimdexBuilder, Indexing, Searching};
 pub use id::{LibraryId, SceneId, VideoId};
 pub use progress::{Cancel, Progress, Stage};
 pub use time::{Span, Timestamp};
+
+/// The examples of the documentation compile.
+#[cfg(all(doctest, feature = "full"))]
+mod documentation {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/subtitles.md")]
+    struct Subtitles;
+}

@@ -12,7 +12,7 @@ use super::resume::{Checkpoints, Run};
 use super::source::Source;
 use crate::media::MediaInfo;
 use crate::store::{IndexStore, StageRecord, VideoRecord, VideoState};
-use crate::{Cancel, Error, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
+use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
 #[derive(Debug, Clone, Default)]
@@ -115,17 +115,28 @@ pub(crate) fn index_video(
             Ok(IndexReport { stages: run.stages, seconds: begun.elapsed().as_secs_f64(), ..report })
         }
         Err(error) => {
-            // A file that holds no media leaves no trace; anything else is listed as failed.
-            if let Some(mut failed) = placeholder {
-                failed.state = VideoState::Failed;
-                failed.warnings = vec![error.to_string()];
-                if let Err(unrecorded) = runtime.block_on(store.set_state(library, &failed)) {
-                    tracing::warn!(%unrecorded, "a failed video could not be recorded");
-                }
+            if let Some(placeholder) = placeholder
+                && let Err(unrecorded) = runtime.block_on(record_failure(&kept, placeholder, &error))
+            {
+                tracing::warn!(%unrecorded, "a failed video could not be recorded");
             }
             Err(error)
         }
     }
+}
+
+/// A file that is not there or holds no media leaves no trace; any other is listed as failed.
+async fn record_failure(kept: &Kept<'_>, mut video: VideoRecord, error: &Error) -> Result<()> {
+    let no_video = matches!(
+        error.kind(),
+        ErrorKind::NotAMediaFile | ErrorKind::RefusedPlaylist | ErrorKind::NoVideoStream | ErrorKind::Io
+    );
+    if no_video {
+        return kept.store.delete_video(kept.library, kept.video).await.map(|_| ());
+    }
+    video.state = VideoState::Failed;
+    video.warnings = vec![error.to_string()];
+    kept.store.set_state(kept.library, &video).await
 }
 
 fn indexed(

@@ -1,7 +1,7 @@
 //! `heimdex search`
 
 use heimdex::index::Pipeline;
-use heimdex::search::{Hit, SearchRequest};
+use heimdex::search::{Hit, SearchRequest, search};
 use heimdex::store::Filter;
 use heimdex::{Error, Heimdex, Span, Timestamp};
 
@@ -14,16 +14,12 @@ use crate::output::{self, Outcome, Style, safe};
 const SHOWN_CHARS: usize = 200;
 
 pub(crate) async fn run(global: &Global, args: SearchArgs) -> Outcome {
-    let plain = library::open(global, Pipeline::builder().build()?).await?;
-    let request = request(&plain, &args).await?;
-    let mut pipeline = Pipeline::builder();
-    let embedder = doctor::embedder_of(&plain, &args.model).await?;
+    let library = library::open(global, Pipeline::builder().build()?).await?;
+    let request = request(&library, &args).await?;
+    // The library says which model it needs, so the model is opened after it.
+    let embedder = doctor::embedder_of(&library, &args.model).await?;
+    let page = search(library.store(), library.library(), embedder.as_ref(), &request).await?;
     let by_word_only = embedder.is_none();
-    if let Some(embedder) = embedder {
-        pipeline = pipeline.text(embedder);
-    }
-    let library = library::open(global, pipeline.build()?).await?;
-    let page = library.search_with(&request).await?;
     if global.json {
         return output::json(&page);
     }
