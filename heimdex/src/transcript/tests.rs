@@ -83,6 +83,32 @@ fn a_track_is_tagged_in_two_or_three_letters() {
     assert_eq!(language::normalize("cp949"), None);
 }
 
+/// What a tolerant reader makes of the shared sidecar files.
+#[test]
+fn shared_sidecars_equal_their_golden() {
+    let shared = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
+    let Ok(golden) = std::fs::read(shared.join("golden/sidecar.json")) else { return };
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    let end = Timestamp::from_millis(12_000);
+    for (name, expected) in golden.as_object().unwrap() {
+        let Some(cues) = expected["cues"].as_array() else { continue };
+        let bytes = std::fs::read(shared.join("edge/sidecar").join(name)).unwrap();
+        if cues.is_empty() {
+            assert_eq!(read_subtitles(name, &bytes, end).unwrap_err().kind(), crate::ErrorKind::Subtitle, "{name}");
+            continue;
+        }
+        let segments = read_subtitles(name, &bytes, end).unwrap();
+        let texts: Vec<&str> = segments.iter().map(|s| s.text.as_str()).collect();
+        let wanted: Vec<&str> = cues.iter().map(|c| c["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, wanted, "{name}");
+        for (segment, cue) in segments.iter().zip(cues) {
+            assert_eq!(segment.span.start.as_micros(), cue["start_us"].as_i64().unwrap(), "{name}");
+            assert_eq!(segment.span.end.as_micros(), cue["end_us"].as_i64().unwrap().min(12_000_000), "{name}");
+            assert_eq!(segment.speaker.as_deref(), cue["voice"].as_str(), "{name}");
+        }
+    }
+}
+
 fn segment() -> impl Strategy<Value = Segment> {
     let line = "[a-zA-Z가-힣<>&{}.\\\\-][a-zA-Z가-힣<>&{}.\\\\ -]{0,12}";
     let text = proptest::collection::vec(line, 1..3);
