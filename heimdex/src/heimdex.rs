@@ -323,7 +323,9 @@ impl IntoFuture for Indexing {
             // The caller's switch may be shared with other work, so a dropped future stops its own.
             let own = cancel.child();
             let mut guard = StopOnDrop { dropped: own.clone(), done: false };
-            let runtime = Handle::current();
+            let runtime = Handle::try_current().map_err(|e| {
+                Error::invalid("runtime", format!("indexing is awaited inside a tokio runtime ({e})"))
+            })?;
             let (send, receive) = tokio::sync::oneshot::channel();
             std::thread::Builder::new()
                 .name("heimdex-index".into())

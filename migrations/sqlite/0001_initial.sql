@@ -83,10 +83,11 @@ CREATE TABLE texts (
 
 CREATE INDEX texts_of_video ON texts (library_id, video_id);
 
--- `tokens` are analyzed, one space between them; `scope` names library and channel. The tokenizer
--- only splits at spaces: every character of a token belongs to it.
+-- Analyzed tokens with one space between them, in the column of their channel. Of a channel of
+-- one's own they are in `other`, and `channel` tells which, as one token. The tokenizer only splits
+-- at spaces: every character of a token belongs to it.
 CREATE VIRTUAL TABLE text_index USING fts5 (
-    scope, tokens,
+    channel, speech, title, other,
     content = '', contentless_delete = 1,
     tokenize = 'ascii'
 );

@@ -23,8 +23,14 @@ const WORDS_A_SCENE: usize = 25;
 const QUERIES: usize = 50;
 const LIMIT: usize = 10;
 
-/// Words of a text, the first ones frequent as in a language.
+/// English words, from which a vocabulary as large as a language's is made.
 const WORDS: &str = include_str!("../words.txt");
+
+/// As many words as people use in speech.
+const VOCABULARY: usize = 20_000;
+
+/// Places of words that people search for: no function words, nothing that was said once.
+const ASKED: std::ops::Range<usize> = 50..5000;
 
 /// A small generator, so that every run has the same data.
 struct Random(u64);
@@ -47,13 +53,19 @@ impl Random {
         Vector::normalize(values).unwrap()
     }
 
-    fn word<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        let place = self.unit();
-        words[((place * place * place) * words.len() as f32) as usize % words.len()]
+    /// A word as often as in a language: the n-th most frequent 1/n as often as the first (Zipf).
+    fn word<'a>(&mut self, words: &'a [String]) -> &'a str {
+        let place = (words.len() as f32).powf(self.unit()) - 1.0;
+        &words[place as usize % words.len()]
+    }
+
+    /// A word that somebody looks for.
+    fn asked<'a>(&mut self, words: &'a [String]) -> &'a str {
+        &words[ASKED.start + self.next() as usize % ASKED.len()]
     }
 }
 
-fn video(number: usize, spec: &EmbedSpec, random: &mut Random, words: &[&str]) -> IndexedVideo {
+fn video(number: usize, spec: &EmbedSpec, random: &mut Random, words: &[String]) -> IndexedVideo {
     let source = format!("/videos/{number}.mp4");
     let at = |seconds: usize| Timestamp::from_millis(seconds as i64 * 1000);
     let space = spec.space();
@@ -137,7 +149,13 @@ async fn measure(scenes: usize, dim: usize) {
     let path = folder.path().join("library.db");
     let library = LibraryId::default();
     let spec = EmbedSpec::new("bench/model", "00", "00", dim, Pooling::Mean, 256);
-    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let known: Vec<&str> = WORDS.split_whitespace().collect();
+    let words: Vec<String> = (0..VOCABULARY)
+        .map(|i| match (i / known.len(), known[i % known.len()]) {
+            (0, word) => word.to_owned(),
+            (round, word) => format!("{word}{}", known[round % known.len()]),
+        })
+        .collect();
     let mut random = Random(0x1234_5678_9abc_def1);
     println!("{scenes} scenes, {dim} dimensions");
 
@@ -203,7 +221,7 @@ async fn measure(scenes: usize, dim: usize) {
     }
     let mut times = Vec::new();
     for _ in 0..QUERIES {
-        let any = (0..3).map(|_| vec![random.word(&words).to_owned()]).collect();
+        let any = (0..3).map(|_| vec![random.asked(&words).to_owned()]).collect();
         let query = TextQuery { any, ..TextQuery::default() };
         let begun = Instant::now();
         store.search_text(library, "speech", &query, &Filter::default(), LIMIT).await.unwrap();
@@ -221,7 +239,7 @@ async fn both(
     spec: &EmbedSpec,
     queries: &[Vector],
     random: &mut Random,
-    words: &[&str],
+    words: &[String],
 ) {
     struct Fixed(EmbedSpec, Vector);
     impl heimdex::embed::TextEmbedder for Fixed {
@@ -236,7 +254,7 @@ async fn both(
     for query in queries {
         let embedder: std::sync::Arc<dyn heimdex::embed::TextEmbedder> =
             std::sync::Arc::new(Fixed(spec.clone(), query.clone()));
-        let text = format!("{} {} {}", random.word(words), random.word(words), random.word(words));
+        let text = format!("{} {} {}", random.asked(words), random.asked(words), random.asked(words));
         let mut request = heimdex::search::SearchRequest::new(text);
         request.min_similarity = -1.0;
         let begun = Instant::now();

@@ -94,7 +94,11 @@ fn shared_sidecars_equal_their_golden() {
         let Some(cues) = expected["cues"].as_array() else { continue };
         let bytes = std::fs::read(shared.join("edge/sidecar").join(name)).unwrap();
         if cues.is_empty() {
-            assert_eq!(read_subtitles(name, &bytes, end).unwrap_err().kind(), crate::ErrorKind::Subtitle, "{name}");
+            assert_eq!(
+                read_subtitles(name, &bytes, end).unwrap_err().kind(),
+                crate::ErrorKind::Subtitle,
+                "{name}"
+            );
             continue;
         }
         let segments = read_subtitles(name, &bytes, end).unwrap();
@@ -103,7 +107,11 @@ fn shared_sidecars_equal_their_golden() {
         assert_eq!(texts, wanted, "{name}");
         for (segment, cue) in segments.iter().zip(cues) {
             assert_eq!(segment.span.start.as_micros(), cue["start_us"].as_i64().unwrap(), "{name}");
-            assert_eq!(segment.span.end.as_micros(), cue["end_us"].as_i64().unwrap().min(12_000_000), "{name}");
+            assert_eq!(
+                segment.span.end.as_micros(),
+                cue["end_us"].as_i64().unwrap().min(12_000_000),
+                "{name}"
+            );
             assert_eq!(segment.speaker.as_deref(), cue["voice"].as_str(), "{name}");
         }
     }

@@ -8,7 +8,7 @@ use sqlx::{Arguments, Row, SqlitePool};
 
 use super::cache::CodeCache;
 use super::codes::{CodeRow, Codes, QueryCodes};
-use super::write::scope;
+use super::write::{COLUMNS, channel_token};
 use super::{failed, library_bytes, video_id};
 use crate::embed::Vector;
 use crate::store::{Filter, ScoredScene, TextQuery};
@@ -72,7 +72,7 @@ fn date(field: &'static str, text: &str) -> Result<String> {
 }
 
 /// The query in the language of FTS5; every token is quoted. `None` when nothing is asked for.
-fn match_expression(scope: &str, query: &TextQuery) -> Option<String> {
+fn match_expression(channel: &str, query: &TextQuery) -> Option<String> {
     let quoted = |run: &[String]| format!("\"{}\"", run.join(" ").replace(['"', '\0'], " "));
     let runs = |runs: &[Vec<String>]| -> Vec<String> {
         runs.iter().filter(|run| !run.is_empty()).map(|run| quoted(run)).collect()
@@ -88,7 +88,10 @@ fn match_expression(scope: &str, query: &TextQuery) -> Option<String> {
         // The second half holds wherever the first does: it only adds to the score.
         (false, false) => format!("({all}) AND (({all}) OR {any})"),
     };
-    Some(format!("scope : \"{scope}\" AND tokens : ({asked})"))
+    Some(match COLUMNS.iter().find(|column| **column == channel) {
+        Some(column) => format!("{column} : ({asked})"),
+        None => format!("channel : \"{}\" AND other : ({asked})", channel_token(channel)),
+    })
 }
 
 pub(super) async fn text(
@@ -99,15 +102,24 @@ pub(super) async fn text(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<ScoredScene>> {
-    let Some(expression) = match_expression(&scope(library, channel), query) else { return Ok(Vec::new()) };
+    let Some(expression) = match_expression(channel, query) else { return Ok(Vec::new()) };
     if limit == 0 {
         return Ok(Vec::new());
     }
     let videos = allowed_videos(pool, library, filter).await?;
+    let alone: bool = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM videos WHERE library_id < ?1)
+             AND NOT EXISTS (SELECT 1 FROM videos WHERE library_id > ?1)",
+    )
+    .bind(library_bytes(library))
+    .fetch_one(pool)
+    .await
+    .map_err(failed("counting libraries"))?;
+    let from = From { library, alone, videos, within: filter.within };
     // Equal scores are ordered by scene, so a group of them must not be cut in the middle.
     let mut depth = limit + 64;
     loop {
-        let mut found = ranked(pool, &expression, videos.as_ref(), filter.within, depth).await?;
+        let mut found = ranked(pool, &expression, &from, depth).await?;
         let full = found.len() >= depth;
         found.sort_by(best_first);
         let cut_in_a_tie = full && found[limit - 1].score <= found[found.len() - 1].score;
@@ -124,28 +136,33 @@ const SCENE: &str = "(SELECT min(s.ordinal) FROM scenes s
     WHERE s.library_id = t.library_id AND s.video_id = t.video_id AND s.ordinal = coalesce(t.ordinal, s.ordinal)
     AND s.end_us > ?2 AND s.start_us < ?3)";
 
-/// The `depth` best rows. Values never become part of the SQL.
-async fn ranked(
-    pool: &SqlitePool,
-    expression: &str,
-    videos: Option<&BTreeSet<VideoId>>,
+/// Which texts may be found.
+struct From {
+    library: LibraryId,
+    /// The file holds no other library.
+    alone: bool,
+    videos: Option<BTreeSet<VideoId>>,
     within: Option<Span>,
-    depth: usize,
-) -> Result<Vec<ScoredScene>> {
+}
+
+/// The `depth` best rows. Values never become part of the SQL.
+async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) -> Result<Vec<ScoredScene>> {
+    let From { library, alone, videos, within } = from;
     let (start, end) = within.map_or((i64::MIN, i64::MAX), |w| (w.start.as_micros(), w.end.as_micros()));
-    let ids: Option<Vec<String>> = videos.map(|v| v.iter().map(|v| v.0.simple().to_string()).collect());
-    let sql = if ids.is_none() && within.is_none() {
+    let ids: Option<Vec<String>> =
+        videos.as_ref().map(|v| v.iter().map(|v| v.0.simple().to_string()).collect());
+    let sql = if *alone && ids.is_none() && within.is_none() {
         format!(
             "SELECT t.video_id, coalesce(t.ordinal, {SCENE}) AS scene, f.rank
              FROM (SELECT rowid, rank FROM text_index
-                   WHERE text_index MATCH ?1 AND rank MATCH 'bm25(0.0, 1.0)' ORDER BY rank LIMIT ?4) f
-             JOIN texts t ON t.text_id = f.rowid WHERE ?5 IS NULL"
+                   WHERE text_index MATCH ?1 AND rank MATCH 'bm25(0.0, 1.0, 1.0, 1.0)' ORDER BY rank LIMIT ?4) f
+             JOIN texts t ON t.text_id = f.rowid AND t.library_id = ?6 WHERE ?5 IS NULL"
         )
     } else {
         format!(
             "SELECT t.video_id, {SCENE} AS scene, text_index.rank FROM text_index
-             JOIN texts t ON t.text_id = text_index.rowid
-             WHERE text_index MATCH ?1 AND text_index.rank MATCH 'bm25(0.0, 1.0)' AND {SCENE} IS NOT NULL
+             JOIN texts t ON t.text_id = text_index.rowid AND t.library_id = ?6
+             WHERE text_index MATCH ?1 AND text_index.rank MATCH 'bm25(0.0, 1.0, 1.0, 1.0)' AND {SCENE} IS NOT NULL
              AND (?5 IS NULL OR t.video_id IN (SELECT unhex(value) FROM json_each(?5)))
              ORDER BY text_index.rank LIMIT ?4"
         )
@@ -156,6 +173,7 @@ async fn ranked(
         .bind(end)
         .bind(i64::try_from(depth).unwrap_or(i64::MAX))
         .bind(ids.as_ref().map(super::json).transpose()?)
+        .bind(library_bytes(*library))
         .fetch_all(pool)
         .await
         .map_err(failed("searching words"))?;

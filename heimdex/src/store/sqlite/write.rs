@@ -218,13 +218,12 @@ async fn last_id(tx: &mut Tx<'_>, table: &'static str) -> Result<i64> {
         .map_err(failed("reading the last id"))
 }
 
-/// Library and channel as one token.
-pub(super) fn scope(library: LibraryId, channel: &str) -> String {
-    let mut scope = library.0.simple().to_string();
-    for byte in channel.as_bytes() {
-        scope.push_str(&format!("{byte:02x}"));
-    }
-    scope
+/// The columns of `text_index` for the channels that every video has; all others share one.
+pub(super) const COLUMNS: [&str; 2] = ["speech", "title"];
+
+/// A channel as one token, whatever it is called.
+pub(super) fn channel_token(channel: &str) -> String {
+    channel.bytes().fold(String::from("c"), |token, byte| format!("{token}{byte:02x}"))
 }
 
 async fn insert_texts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
@@ -234,7 +233,9 @@ async fn insert_texts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
         let tokens = crate::text::analyze(text).join(" ");
         if !tokens.is_empty() {
             text_id += 1;
-            rows.push(json!([text_id, ordinal, channel, scope(library, channel), tokens]));
+            let mut columns = [None, None, None];
+            columns[COLUMNS.iter().position(|c| *c == channel).unwrap_or(COLUMNS.len())] = Some(&tokens);
+            rows.push(json!([text_id, ordinal, channel, channel_token(channel), columns]));
         }
     };
     add(None, "title", &format!("{}\n{}", video.video.title, video.video.description));
@@ -248,8 +249,9 @@ async fn insert_texts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
     let sql = "INSERT INTO texts (library_id, video_id, text_id, ordinal, channel)
                SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?3)";
     insert_rows(tx, library, video.video.id, sql, rows.clone()).await?;
-    let sql = "INSERT INTO text_index (rowid, scope, tokens)
-               SELECT value ->> 0, value ->> 3, value ->> 4 FROM json_each(?3)";
+    let sql = "INSERT INTO text_index (rowid, channel, speech, title, other)
+               SELECT value ->> 0, value ->> 3, value ->> '$[4][0]', value ->> '$[4][1]', value ->> '$[4][2]'
+               FROM json_each(?3)";
     insert_rows(tx, library, video.video.id, sql, rows).await
 }
 

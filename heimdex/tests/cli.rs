@@ -1,0 +1,141 @@
+//! The program as people and scripts use it.
+#![cfg(feature = "cli")]
+#![allow(missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A library in a folder of its own, without any model.
+struct Shell {
+    folder: tempfile::TempDir,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_heimdex"))
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("HEIMDEX_LIBRARY", self.path("library"))
+            .env("HEIMDEX_MODELS", self.path("no models"))
+            .env("HF_HOME", self.path("no cache"))
+            .env_remove("HF_HUB_CACHE")
+            .env_remove("HEIMDEX_MODEL")
+            .output()
+            .unwrap()
+    }
+
+    /// Standard output of a command that succeeds.
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.says(args)).unwrap()
+    }
+}
+
+fn copy(name: &str, to: &Path) {
+    std::fs::copy(common::fixtures().join(name), to).unwrap();
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn from_a_folder_to_a_moment_and_back() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path("videos")).unwrap();
+    copy("subtitles.mp4", &shell.path("videos/talk.mp4"));
+    copy("cut.mp4", &shell.path("videos/-"));
+    std::fs::write(shell.path("videos/notes.txt"), "no video").unwrap();
+
+    let output = shell.run(&["index", "videos"]);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert!(errors(&output).contains("2 videos indexed, 1 without media skipped"), "{}", errors(&output));
+    assert!(errors(&output).contains("make model"), "which command adds meaning: {}", errors(&output));
+
+    let found = shell.says(&["search", "red car"]);
+    assert!(found.contains("talk") && found.contains("00:00:01"), "{found}");
+    let page = shell.json(&["search", "\"red car\"", "--json", "--explain"]);
+    let hit = &page["hits"][0];
+    assert_eq!(hit["video"]["title"], "talk");
+    assert!(hit["moment_us"].as_i64().unwrap() >= 1_000_000);
+    assert_eq!(hit["matched_words"].as_array().unwrap().len(), 2);
+    assert_eq!(hit["channels"][0]["channel"], "speech");
+    assert!(shell.says(&["search", "submarine"]).is_empty());
+
+    assert!(shell.says(&["ls"]).contains("0:02  talk"));
+    assert_eq!(shell.json(&["ls", "--json"]).as_array().unwrap().len(), 2);
+    assert!(shell.says(&["show", "talk"]).contains("2 cues"));
+    assert!(shell.says(&["export", "srt", "talk"]).contains("00:00:00,200 --> 00:00:01,000\nHello there."));
+    assert!(shell.says(&["export", "vtt", "talk"]).starts_with("WEBVTT"));
+    let whole = shell.json(&["export", "json", "talk"]);
+    assert_eq!(whole["format"], "heimdex/1");
+    assert_eq!(whole["scenes"][0]["words"][0]["text"], "Hello");
+
+    let again = shell.run(&["index", "videos", "--json"]);
+    let last = String::from_utf8(again.stdout).unwrap();
+    let last: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["up_to_date"]), (&Value::from("done"), &Value::from(2)));
+
+    shell.says(&["rm", "talk"]);
+    assert!(shell.says(&["search", "red car"]).is_empty());
+}
+
+#[test]
+fn what_goes_wrong_says_how_to_go_on() {
+    let shell = Shell::new();
+    let output = shell.run(&["search", "x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("make one with: heimdex index"), "{}", errors(&output));
+    assert_eq!(shell.run(&["index"]).status.code(), Some(2));
+    assert_eq!(shell.run(&["index", "missing.mp4"]).status.code(), Some(1));
+
+    copy("cut.mp4", &shell.path("good.mp4"));
+    std::fs::write(shell.path("bad.mp4"), "").unwrap();
+    let output = shell.run(&["index", "good.mp4", "bad.mp4"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(errors(&output).contains("bad.mp4: the file is empty"), "{}", errors(&output));
+    assert!(errors(&output).contains("1 video indexed, 1 failed"), "{}", errors(&output));
+
+    let output = shell.run(&["search", "person:Mina", "--json"]);
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(error["error"]["kind"], "query");
+    let output = shell.run(&["show", "nothing"]);
+    assert!(errors(&output).contains("video not found: nothing"), "{}", errors(&output));
+    let output = shell.run(&["index", "good.mp4", "--model", "no/such-model"]);
+    assert!(errors(&output).contains("not on this machine"), "{}", errors(&output));
+    let output = shell.run(&["index", "*.mp4", "--title", "one"]);
+    assert!(errors(&output).contains("exactly one file"), "{}", errors(&output));
+}
+
+#[test]
+fn shots_and_completions_need_no_library() {
+    let shell = Shell::new();
+    copy("cut.mp4", &shell.path("v.mp4"));
+    let shots = shell.says(&["shots", "v.mp4"]);
+    assert_eq!(shots.lines().count(), 2, "{shots}");
+    assert!(shots.contains("00:00:00.000  00:00:01.000"), "{shots}");
+    let json = shell.json(&["shots", "v.mp4", "--detector", "content", "--exact", "--json"]);
+    assert_eq!(json["shots"][1]["start_us"], 1_000_000);
+    assert_ne!(shell.run(&["shots", "v.mp4", "--threshold", "nan"]).status.code(), Some(0));
+    assert!(shell.says(&["completions", "bash"]).contains("heimdex"));
+    let doctor = shell.json(&["doctor", "--json"]);
+    assert_eq!(doctor["ok"], true);
+    assert!(doctor["model"]["error"].as_str().unwrap().contains("not on this machine"));
+}
