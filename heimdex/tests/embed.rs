@@ -170,7 +170,7 @@ fn a_partial_download_is_never_used() {
 fn other_preprocessing_is_another_space() {
     let plain = Bert::open(tiny()).unwrap();
     let shorter = changed(|f| {
-        std::fs::write(f.join("sentence_bert_config.json"), r#"{"max_seq_length": 16}"#).unwrap()
+        std::fs::write(f.join("sentence_bert_config.json"), r#"{"max_seq_length": 16}"#).unwrap();
     })
     .unwrap();
     assert_ne!(plain.spec().space(), shorter.spec().space());

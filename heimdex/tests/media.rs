@@ -159,7 +159,7 @@ fn every_frame_has_the_time_that_ffprobe_gives() {
             for (i, (got, want)) in got.iter().zip(&want).enumerate() {
                 match want {
                     Some(want) => {
-                        assert!((got - want).abs() <= 1, "{} frame {i}: {got} {want}", path.display())
+                        assert!((got - want).abs() <= 1, "{} frame {i}: {got} {want}", path.display());
                     }
                     None => assert_eq!(*got, i as i64 * 40_000, "{}: 25 frames a second", path.display()),
                 }

@@ -2,7 +2,7 @@
 //!
 //! `store_search [--scenes N] [--dim N]…`
 
-#![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -279,12 +279,17 @@ fn brute_force(all: &[(SceneId, Vector)], query: &Vector, videos: Option<&[Video
 
 /// The same vectors in sqlite-vec, in one table of its own.
 async fn sqlite_vec(all: &[(SceneId, Vector)], queries: &[Vector], dim: usize) {
-    type Init = unsafe extern "C" fn();
+    type Declared = unsafe extern "C" fn();
+    type Real = unsafe extern "C" fn(
+        *mut libsqlite3_sys::sqlite3,
+        *mut *mut std::ffi::c_char,
+        *const libsqlite3_sys::sqlite3_api_routines,
+    ) -> std::ffi::c_int;
     // SAFETY: SQLite calls the function with the signature of an extension's entry point, which is
     // the one that sqlite-vec has; the crate declares it without arguments.
     unsafe {
-        libsqlite3_sys::sqlite3_auto_extension(Some(std::mem::transmute::<Init, _>(
-            sqlite_vec::sqlite3_vec_init as Init,
+        libsqlite3_sys::sqlite3_auto_extension(Some(std::mem::transmute::<Declared, Real>(
+            sqlite_vec::sqlite3_vec_init,
         )));
     }
     let folder = tempfile::tempdir().unwrap();

@@ -195,7 +195,7 @@ impl Pipeline {
             let cancel = run.cancel.clone();
             let size = metadata.len().max(1) as f32;
             let fingerprint = fingerprint(&source.path, &cancel, |read| {
-                run.progress(Stage::Validate, 0.99 * read as f32 / size)
+                run.progress(Stage::Validate, 0.99 * read as f32 / size);
             })?;
             Ok(Validated { fingerprint, media })
         })?;

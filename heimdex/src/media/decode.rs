@@ -421,9 +421,8 @@ impl Pass {
                 }
                 input.moved();
                 let raw = self.frame.get();
-                self.corrupt_frames += u64::from(
-                    raw.decode_error_flags != 0 || raw.flags & ffi::AV_FRAME_FLAG_CORRUPT as i32 != 0,
-                );
+                self.corrupt_frames +=
+                    u64::from(raw.decode_error_flags != 0 || raw.flags & ffi::AV_FRAME_FLAG_CORRUPT != 0);
                 let index = self.report.frames;
                 let (time, end) =
                     pictures.steps.place(raw, index, pictures.base, &pictures.stream, self.zero);

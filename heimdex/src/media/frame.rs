@@ -125,7 +125,7 @@ fn convert(frame: &ffi::AVFrame, width: u32, height: u32) -> Result<Vec<u8>> {
             w,
             h,
             ffi::AVPixelFormat::AV_PIX_FMT_RGB24,
-            ffi::SWS_AREA as i32,
+            ffi::SWS_AREA,
             ptr::null_mut(),
             ptr::null_mut(),
             ptr::null(),
@@ -212,12 +212,17 @@ fn turn(picture: RgbPicture, rotation: Rotation) -> RgbPicture {
     let RgbPicture { width, height, data } = picture;
     let (w, h) = (width as usize, height as usize);
     let pixels = data.as_chunks::<3>().0;
-    // Where the pixel at (x, y) of the upright picture stands in the stored one.
-    let (out_w, out_h, at): (usize, usize, Box<dyn Fn(usize, usize) -> usize>) = match rotation {
+    let (out_w, out_h) = match rotation {
         Rotation::None => return RgbPicture { width, height, data },
-        Rotation::Quarter => (h, w, Box::new(move |x, y| (h - 1 - x) * w + y)),
-        Rotation::Half => (w, h, Box::new(move |x, y| (h - 1 - y) * w + (w - 1 - x))),
-        Rotation::ThreeQuarters => (h, w, Box::new(move |x, y| x * w + (w - 1 - y))),
+        Rotation::Half => (w, h),
+        Rotation::Quarter | Rotation::ThreeQuarters => (h, w),
+    };
+    // Where the pixel at (x, y) of the upright picture stands in the stored one.
+    let at = |x: usize, y: usize| match rotation {
+        Rotation::None => y * w + x,
+        Rotation::Quarter => (h - 1 - x) * w + y,
+        Rotation::Half => (h - 1 - y) * w + (w - 1 - x),
+        Rotation::ThreeQuarters => x * w + (w - 1 - y),
     };
     let mut turned = Vec::with_capacity(data.len());
     for y in 0..out_h {

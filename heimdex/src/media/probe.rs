@@ -107,7 +107,7 @@ fn stream_info(input: &Input, index: usize, stream: *mut ffi::AVStream) -> Strea
             // SAFETY: a look-up; null or a static descriptor.
             let text = unsafe {
                 let descriptor = ffi::avcodec_descriptor_get(parameters.codec_id);
-                !descriptor.is_null() && (*descriptor).props & ffi::AV_CODEC_PROP_TEXT_SUB as i32 != 0
+                !descriptor.is_null() && (*descriptor).props & ffi::AV_CODEC_PROP_TEXT_SUB != 0
             };
             let forced = has(ffi::AV_DISPOSITION_FORCED);
             StreamInfo::Subtitle(SubtitleStream {

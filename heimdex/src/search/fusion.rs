@@ -48,7 +48,7 @@ pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
                 Fusion::ReciprocalRank { k } => entry.1 += weight / (f64::from(k) + i as f64 + 1.0),
                 // All channels so far are of one group.
                 Fusion::Weighted { text, .. } => {
-                    entry.1 += f64::from(text) * weight * calibrated(ranking, found.score)
+                    entry.1 += f64::from(text) * weight * calibrated(ranking, found.score);
                 }
             }
             entry.0.time = entry.0.time.or(found.time);

@@ -33,7 +33,7 @@ impl Lexical {
                     [token] if FREQUENT.contains(&token.as_str()) => frequent.push(part),
                     // One character stands for itself and for whatever begins with it.
                     [token] if is_cjk_token(token) && token.chars().count() == 1 => {
-                        any_prefix.push(token.clone())
+                        any_prefix.push(token.clone());
                     }
                     [_] => any.push(part),
                     pairs => any.extend(pairs.windows(pairs.len().div_ceil(2)).map(<[String]>::to_vec)),

@@ -123,7 +123,8 @@ async fn another_model_is_an_error_that_names_both() {
 #[tokio::test]
 async fn wrong_requests_say_what_is_wrong() {
     let store = store(&[]).await;
-    let wrong: [(fn(&mut SearchRequest), ErrorKind); 6] = [
+    type Wrong = (fn(&mut SearchRequest), ErrorKind);
+    let wrong: [Wrong; 6] = [
         (|r| r.query = " ".into(), ErrorKind::Query),
         (|r| r.query = "person:Mina".into(), ErrorKind::Query),
         (|r| r.limit = 0, ErrorKind::Invalid),

@@ -128,7 +128,7 @@ pub fn video(name: &str, seed: u64, says: &[&str]) -> IndexedVideo {
             fingerprint: format!("{seed:x}"),
             duration: at(says.len() as i64 * 10_000),
             media: MediaInfo::default(),
-            language: Some(if seed % 2 == 0 { "en" } else { "ko" }.to_owned()),
+            language: Some(if seed.is_multiple_of(2) { "en" } else { "ko" }.to_owned()),
             created_at: Some(format!("20{:02}-03-01T12:00:00Z", seed % 50)),
             warnings: vec!["a \"warning\"\n".to_owned()],
             settings: BTreeMap::from([("key".to_owned(), "value".to_owned())]),
@@ -240,7 +240,8 @@ pub async fn parts_that_do_not_belong_are_refused(store: &dyn IndexStore) {
 pub async fn filters_restrict(store: &dyn IndexStore) {
     store.replace_video(library(), &video("a", 10, &["car one", "car two", "car three"])).await.unwrap();
     store.replace_video(library(), &video("b", 21, &["car four"])).await.unwrap();
-    let all: [(fn(&mut Filter), &[SceneId]); 8] = [
+    type Case<'a> = (fn(&mut Filter), &'a [SceneId]);
+    let all: [Case<'_>; 8] = [
         (|_| (), &[id("a", 0), id("a", 1), id("a", 2), id("b", 0)]),
         (|f| f.videos = vec![id("b", 0).video], &[id("b", 0)]),
         (|f| f.within = Some(Span::new(at(10_000), at(10_001))), &[id("a", 1)]),

@@ -80,9 +80,9 @@ fn fold_word(word: &str, at: usize, out: &mut Vec<Token>) {
         let length = rest.iter().take_while(|f| is_cjk(f.c) == cjk).count();
         let (run, after) = rest.split_at(length);
         if cjk {
-            pairs(run, out)
+            pairs(run, out);
         } else {
-            words(run, out)
+            words(run, out);
         }
         rest = after;
     }

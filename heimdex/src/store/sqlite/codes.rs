@@ -15,8 +15,8 @@ const SLACK: f32 = 1e-5;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Codes {
     pub(super) rows: Vec<CodeRow>,
-    /// `dim` codes a row.
-    codes: Vec<i8>,
+    /// `dim` a row.
+    components: Vec<i8>,
     dim: usize,
 }
 
@@ -39,7 +39,7 @@ const HEAD_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 4 + 4;
 
 impl Codes {
     pub(super) fn new(dim: usize) -> Self {
-        Self { rows: Vec::new(), codes: Vec::new(), dim }
+        Self { rows: Vec::new(), components: Vec::new(), dim }
     }
 
     /// Adds a vector of `dim` components. Rows come in order of their scene.
@@ -57,7 +57,7 @@ impl Codes {
         for value in vector {
             let code = (value / scale).round().clamp(-127.0, 127.0);
             rest += f64::from(value - code * scale).powi(2);
-            self.codes.push(code as i8);
+            self.components.push(code as i8);
         }
         let rest = rest.sqrt() as f32 + SLACK;
         let (start_us, end_us) = span_us;
@@ -67,7 +67,7 @@ impl Codes {
     /// Lowest and highest possible cosine of each row.
     pub(super) fn bounds(&self, query: &QueryCodes, out: &mut Vec<(f32, f32)>) {
         out.clear();
-        let rows = self.rows.iter().zip(self.codes.chunks_exact(self.dim.max(1)));
+        let rows = self.rows.iter().zip(self.components.chunks_exact(self.dim.max(1)));
         out.extend(rows.map(|(row, codes)| {
             let near = dot(codes, &query.codes) as f32 * row.scale * query.scale;
             let off = row.rest + (1.0 + row.rest) * query.rest + SLACK;
@@ -77,7 +77,7 @@ impl Codes {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.rows.len() * (HEAD_BYTES + self.dim));
-        for (row, codes) in self.rows.iter().zip(self.codes.chunks_exact(self.dim.max(1))) {
+        for (row, codes) in self.rows.iter().zip(self.components.chunks_exact(self.dim.max(1))) {
             bytes.extend(row.vector_id.to_le_bytes());
             bytes.extend(row.ordinal.to_le_bytes());
             bytes.extend(row.time_us.to_le_bytes());
@@ -97,7 +97,7 @@ impl Codes {
         if !bytes.len().is_multiple_of(size) {
             return None;
         }
-        codes.codes.reserve(bytes.len() / size * dim);
+        codes.components.reserve(bytes.len() / size * dim);
         for row in bytes.chunks_exact(size) {
             let (head, body) = row.split_at(HEAD_BYTES);
             codes.rows.push(CodeRow {
@@ -109,7 +109,7 @@ impl Codes {
                 scale: f32::from_le_bytes(head[36..40].try_into().ok()?),
                 rest: f32::from_le_bytes(head[40..44].try_into().ok()?),
             });
-            codes.codes.extend(body.iter().map(|b| b.cast_signed()));
+            codes.components.extend(body.iter().map(|b| b.cast_signed()));
         }
         Some(codes)
     }
@@ -152,7 +152,7 @@ fn dot_avx2(codes: &[i8], query: &[i16]) -> i32 {
     sum(codes, query)
 }
 
-#[inline(always)]
+#[inline]
 fn sum(codes: &[i8], query: &[i16]) -> i32 {
     codes.iter().zip(query).map(|(c, q)| i32::from(*c) * i32::from(*q)).sum()
 }

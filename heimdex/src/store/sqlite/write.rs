@@ -359,7 +359,7 @@ pub(super) async fn record_stage(
     .bind(record.started_us)
     .bind(record.ended_us)
     .bind(record.reused)
-    .bind(record.error_kind.map(|kind| kind.as_str()))
+    .bind(record.error_kind.map(crate::error::ErrorKind::as_str))
     .bind(&record.error)
     .execute(pool)
     .await
