@@ -1,6 +1,13 @@
 //! The program as people and scripts use it.
 #![cfg(feature = "cli")]
-#![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    missing_docs
+)]
 
 mod common;
 

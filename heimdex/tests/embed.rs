@@ -1,6 +1,13 @@
 //! Text embeddings equal transformers; models that are not whole are never used.
 #![cfg(feature = "candle")]
-#![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    missing_docs
+)]
 
 mod common;
 

@@ -1,6 +1,13 @@
 //! Indexing real and broken files into a store: times, resume, cancel, batches.
 #![cfg(all(feature = "media", feature = "sqlite"))]
-#![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    missing_docs
+)]
 
 mod common;
 

@@ -1,6 +1,13 @@
 //! Probing and decoding equal ffprobe and ffmpeg; bad files fail with their class.
 #![cfg(feature = "media")]
-#![allow(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    missing_docs
+)]
 
 mod common;
 

@@ -120,10 +120,11 @@ async fn another_model_is_an_error_that_names_both() {
     assert!(error.to_string().contains("org/another") && error.to_string().contains("test/model"), "{error}");
 }
 
+type Wrong = (fn(&mut SearchRequest), ErrorKind);
+
 #[tokio::test]
 async fn wrong_requests_say_what_is_wrong() {
     let store = store(&[]).await;
-    type Wrong = (fn(&mut SearchRequest), ErrorKind);
     let wrong: [Wrong; 6] = [
         (|r| r.query = " ".into(), ErrorKind::Query),
         (|r| r.query = "person:Mina".into(), ErrorKind::Query),

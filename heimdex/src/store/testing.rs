@@ -236,11 +236,12 @@ pub async fn parts_that_do_not_belong_are_refused(store: &dyn IndexStore) {
     assert_eq!(store.videos(library(), Page { limit: 10, after: None }).await.unwrap().1, 0);
 }
 
+type Case<'a> = (fn(&mut Filter), &'a [SceneId]);
+
 /// Every field of a filter, in both kinds of look-up.
 pub async fn filters_restrict(store: &dyn IndexStore) {
     store.replace_video(library(), &video("a", 10, &["car one", "car two", "car three"])).await.unwrap();
     store.replace_video(library(), &video("b", 21, &["car four"])).await.unwrap();
-    type Case<'a> = (fn(&mut Filter), &'a [SceneId]);
     let all: [Case<'_>; 8] = [
         (|_| (), &[id("a", 0), id("a", 1), id("a", 2), id("b", 0)]),
         (|f| f.videos = vec![id("b", 0).video], &[id("b", 0)]),

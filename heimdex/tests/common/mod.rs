@@ -1,5 +1,14 @@
 //! What the integration tests share.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::case_sensitive_file_extension_comparisons,
+    missing_docs
+)]
 
 use std::path::{Path, PathBuf};
 
