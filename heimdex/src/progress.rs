@@ -28,6 +28,7 @@ impl Cancel {
     }
 
     /// A switch of its own that is also set when this one is.
+    #[cfg(feature = "media")]
     #[must_use]
     pub(crate) fn child(&self) -> Self {
         Self { set: Arc::default(), parent: Some(Arc::new(self.clone())) }

@@ -2,11 +2,12 @@
 //!
 //! Uses [`crate::shots`] and [`crate::media`].
 
+#[cfg(feature = "media")]
 mod selection;
 #[cfg(feature = "media")]
 mod thumbnails;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "media"))]
 mod tests;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Timestamp};
 
+#[cfg(feature = "media")]
 pub(crate) use selection::{Candidate, KeyframeSelector, SelectedKeyframe};
 #[cfg(feature = "media")]
 pub use thumbnails::Thumbnails;

@@ -91,6 +91,7 @@ fn whole(folder: &Path, name: &str) -> Result<()> {
 }
 
 /// What [`resolve`] takes to find a folder again: `ORG/NAME` in the known places, else its path.
+#[cfg(feature = "candle")]
 pub(crate) fn name_of(folder: &Path) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let ours = models_folder().and_then(|f| f.canonicalize().ok());

@@ -3,8 +3,12 @@
 use crate::store::{IndexedVideo, VectorOrigin};
 use crate::{Error, Result};
 
-/// Checks that the parts of an index belong together.
-pub(crate) fn check(video: &IndexedVideo) -> Result<()> {
+/// Checks that the parts of an index belong together: what every store refuses before it writes.
+///
+/// # Errors
+/// [`ErrorKind::Space`](crate::ErrorKind::Space) and [`Invalid`](crate::ErrorKind::Invalid), as
+/// [`IndexStore::replace_video`](super::IndexStore::replace_video) says.
+pub fn check_video(video: &IndexedVideo) -> Result<()> {
     let invalid = |field: &'static str, message: String| Err(Error::invalid(field, message));
     let spaces: Vec<(String, usize)> = video.spaces.iter().map(|s| (s.space(), s.dim)).collect();
     for (i, shot) in video.shots.iter().enumerate() {

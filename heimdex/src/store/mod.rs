@@ -9,6 +9,7 @@ mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use check::check_video;
 pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
     TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,

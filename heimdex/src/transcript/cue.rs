@@ -3,9 +3,6 @@
 use super::{Segment, words};
 use crate::{Span, Timestamp};
 
-/// The largest subtitle file that is read.
-pub(super) const MAX_BYTES: u64 = 32 << 20;
-
 /// The longest cue that is kept, in characters. Longer ones are no subtitles.
 const MAX_CHARS: usize = 10_000;
 

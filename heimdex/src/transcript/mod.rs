@@ -6,7 +6,10 @@
 mod ass;
 mod cue;
 mod encoding;
+#[cfg(feature = "media")]
 mod language;
+mod read;
+#[cfg(feature = "media")]
 mod source;
 mod srt;
 mod vtt;
@@ -15,9 +18,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use read::read_subtitles;
+#[cfg(feature = "media")]
+pub use source::SubtitleSettings;
 #[cfg(feature = "media")]
 pub(crate) use source::{SubtitleFile, choose, find_subtitles};
-pub use source::{SubtitleSettings, read_subtitles};
 pub use srt::write_srt;
 pub use vtt::write_vtt;
 

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::cue::{self, Cue, MAX_BYTES};
-use super::{Segment, Transcript, TranscriptSource, ass, encoding, language, srt, vtt};
+use super::cue::{self, Cue};
+use super::read::cues;
+use super::{Transcript, TranscriptSource, ass, language};
 use crate::media::{MediaInfo, SubtitleStream};
 use crate::{Error, Result, Span, Timestamp};
+
+/// The largest subtitle file that is read.
+const MAX_BYTES: u64 = 32 << 20;
 
 /// Which subtitles are used. A file given by the caller comes first in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,34 +54,6 @@ impl SubtitleFile {
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
-}
-
-/// Reads SubRip or WebVTT in any encoding. Times are cut at `end`.
-///
-/// # Errors
-/// [`ErrorKind::Subtitle`](crate::ErrorKind::Subtitle) when the encoding is not known or no cue is
-/// found; `name` is used in the message.
-///
-/// ```
-/// use heimdex::{Timestamp, transcript::read_subtitles};
-/// let srt = b"1\n00:00:01,000 --> 00:00:02,000\nA <i>red</i> car\n";
-/// let segments = read_subtitles("clip.srt", srt, Timestamp::MAX)?;
-/// assert_eq!(segments[0].text, "A red car");
-/// # Ok::<(), heimdex::Error>(())
-/// ```
-pub fn read_subtitles(name: &str, bytes: &[u8], end: Timestamp) -> Result<Vec<Segment>> {
-    cues(name, bytes).map(|cues| cue::segments(cues, end))
-}
-
-fn cues(name: &str, bytes: &[u8]) -> Result<Vec<Cue>> {
-    let text = encoding::decode(name, bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
-    let cues = if vtt::is_vtt(&text) { vtt::read(&text) } else { srt::read(&text) };
-    if cues.is_empty() {
-        let message = "there is no cue in it; give SubRip (.srt) or WebVTT (.vtt)".to_owned();
-        return Err(Error::Subtitle { name: name.to_owned(), message });
-    }
-    Ok(cues)
 }
 
 /// The subtitle file for a video: the one given, else the best beside it.
@@ -178,7 +154,6 @@ fn preference(language: Option<&str>, wanted: &[String]) -> usize {
 
 /// The transcript of a video: of the file where there is one, else of the best track inside.
 /// `None` when there is neither.
-#[cfg(feature = "media")]
 pub(crate) fn choose(
     file: Option<&SubtitleFile>,
     media: &MediaInfo,

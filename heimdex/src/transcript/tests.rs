@@ -75,6 +75,7 @@ fn words_split_where_people_would() {
     assert_eq!(split("今日は天気がいい。").concat(), "今日は天気がいい。");
 }
 
+#[cfg(feature = "media")]
 #[test]
 fn a_track_is_tagged_in_two_or_three_letters() {
     assert_eq!(language::normalize("kor").as_deref(), Some("ko"));

@@ -120,7 +120,7 @@ fn video_id(bytes: &[u8]) -> Result<VideoId> {
 #[async_trait]
 impl IndexStore for SqliteStore {
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-        super::check::check(video)?;
+        super::check_video(video)?;
         write::replace(&self.writer, library, video).await
     }
 
