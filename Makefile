@@ -25,7 +25,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features heimdex/full -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features heimdex/full --no-deps --quiet
-	cargo deny --offline --log-level error check bans licenses sources || cargo deny --log-level error check bans licenses sources
+	cargo deny --log-level error check bans licenses sources
 
 # Each feature builds alone, and without any nothing heavy comes along.
 features:

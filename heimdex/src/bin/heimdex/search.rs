@@ -105,7 +105,14 @@ fn marked(hit: &Hit, style: Style) -> String {
     }
     let first = ranges.first().map_or(0, |r| r.start);
     let before = text[..first].chars().count();
-    let skip = before.saturating_sub(SHOWN_CHARS / 3);
+    let skip = match before.saturating_sub(SHOWN_CHARS / 3) {
+        0 => 0,
+        // Not in the middle of a word, where there are words.
+        from => {
+            let gap = text.chars().skip(from).take(before - from).position(char::is_whitespace);
+            from + gap.map_or(0, |gap| gap + 1)
+        }
+    };
     let shown: Vec<(usize, char)> = text.char_indices().skip(skip).take(SHOWN_CHARS).collect();
     let mut out = String::from(if skip > 0 { "…" } else { "" });
     for (at, c) in &shown {
