@@ -84,8 +84,8 @@ CREATE TABLE texts (
 CREATE INDEX texts_of_video ON texts (library_id, video_id);
 
 -- Analyzed tokens with one space between them, in the column of their channel. Of a channel of
--- one's own they are in `other`, and `channel` tells which, as one token. The tokenizer only splits
--- at spaces: every character of a token belongs to it.
+-- one's own they are in `other`, and `channel` tells which, as one token. Tokens hold letters,
+-- digits and marks only, so the tokenizer splits them at spaces alone.
 CREATE VIRTUAL TABLE text_index USING fts5 (
     channel, speech, title, other,
     content = '', contentless_delete = 1,

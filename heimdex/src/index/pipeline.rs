@@ -374,7 +374,10 @@ impl Pipeline {
         VectorRow {
             space: self.text.as_ref().map(|t| t.spec().space()).unwrap_or_default(),
             origin: VectorOrigin::Text { channel: "speech".to_owned() },
-            time: scene.words.first().map_or(scene.span.start, |word| word.span.start.max(scene.span.start)),
+            time: scene
+                .words
+                .first()
+                .map_or(scene.span.start, |word| word.span.start.clamp(scene.span.start, scene.span.end)),
             vector,
         }
     }

@@ -262,9 +262,11 @@ pub async fn filters_restrict(store: &dyn IndexStore) {
             store.search_vectors(library(), &spec().space(), &vector(3), &filter, 100).await.unwrap();
         assert_eq!(vectors.iter().map(|s| s.scene).collect::<BTreeSet<_>>(), expected, "{filter:?}");
     }
-    let wrong = Filter { created_from: Some("yesterday".into()), ..Filter::default() };
-    let error = store.search_text(library(), "speech", &any(&["car"]), &wrong, 5).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    for nonsense in ["yesterday", "2024-13-45", "20240301"] {
+        let wrong = Filter { created_from: Some(nonsense.into()), ..Filter::default() };
+        let error = store.search_text(library(), "speech", &any(&["car"]), &wrong, 5).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{nonsense}");
+    }
 }
 
 /// 300 videos of 8 scenes.

@@ -62,9 +62,12 @@ async fn allowed_videos(
 
 /// A date or time that SQLite understands too; nonsense would match nothing in silence.
 fn date(field: &'static str, text: &str) -> Result<String> {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let plausible = text.len() >= 10 && digits >= 8 && text.as_bytes().get(4) == Some(&b'-');
-    if plausible {
+    let number = |range: std::ops::Range<usize>, allowed: std::ops::RangeInclusive<u32>| {
+        let digits = text.get(range).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|part| part.parse().ok()).is_some_and(|n| allowed.contains(&n))
+    };
+    let dashes = [4, 7].iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'));
+    if dashes && number(0..4, 0..=9999) && number(5..7, 1..=12) && number(8..10, 1..=31) {
         Ok(text.to_owned())
     } else {
         Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date")))
@@ -204,26 +207,34 @@ pub(super) async fn vectors(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<ScoredScene>> {
-    let codes = cache.current(pool, library, space).await?;
-    if codes.dim != query.dim() {
-        let message = format!("the query has {} dimensions, space {space} has {}", query.dim(), codes.dim);
-        return Err(Error::Space(message));
-    }
     let allowed = allowed_videos(pool, library, filter).await?;
-    let within = filter.within;
-    let values = query.as_slice().to_vec();
-    let contenders = tokio::task::spawn_blocking(move || {
-        let videos: Vec<(VideoId, Arc<Codes>)> = codes
-            .videos
-            .iter()
-            .filter(|(video, _)| allowed.as_ref().is_none_or(|allowed| allowed.contains(video)))
-            .map(|(video, codes)| (*video, Arc::clone(codes)))
-            .collect();
-        contenders(&videos, &QueryCodes::of(&values), within, limit)
-    })
-    .await
-    .map_err(|e| Error::store("scanning vectors", e))?;
-    rank(pool, query.as_slice(), contenders, limit).await
+    // A video replaced between the scan and the reading of its vectors would be missed.
+    let mut attempts = 3;
+    loop {
+        attempts -= 1;
+        let codes = cache.current(pool, library, space).await?;
+        if codes.dim != query.dim() {
+            let message =
+                format!("the query has {} dimensions, space {space} has {}", query.dim(), codes.dim);
+            return Err(Error::Space(message));
+        }
+        let (within, values, allowed) = (filter.within, query.as_slice().to_vec(), allowed.clone());
+        let contenders = tokio::task::spawn_blocking(move || {
+            let videos: Vec<(VideoId, Arc<Codes>)> = codes
+                .videos
+                .iter()
+                .filter(|(video, _)| allowed.as_ref().is_none_or(|allowed| allowed.contains(video)))
+                .map(|(video, codes)| (*video, Arc::clone(codes)))
+                .collect();
+            contenders(&videos, &QueryCodes::of(&values), within, limit)
+        })
+        .await
+        .map_err(|e| Error::store("scanning vectors", e))?;
+        let (found, whole) = rank(pool, query.as_slice(), contenders, limit).await?;
+        if whole || attempts == 0 {
+            return Ok(found);
+        }
+    }
 }
 
 /// Rows that may be among the `limit` best scenes: those whose highest possible cosine is not below
@@ -293,15 +304,16 @@ impl Scan {
     }
 }
 
-/// Scores contenders in full precision; each scene by its best row.
+/// Scores contenders in full precision, each scene by its best row; and whether all were still there.
 async fn rank(
     pool: &SqlitePool,
     query: &[f32],
     contenders: Vec<Contender>,
     limit: usize,
-) -> Result<Vec<ScoredScene>> {
+) -> Result<(Vec<ScoredScene>, bool)> {
     let failed = failed("reading vectors");
     let mut best: BTreeMap<SceneId, ScoredScene> = BTreeMap::new();
+    let mut whole = true;
     for part in contenders.chunks(4096) {
         let ids: Vec<i64> = part.iter().map(|c| c.row.vector_id).collect();
         let rows = sqlx::query(
@@ -320,7 +332,10 @@ async fn rank(
         }
         for contender in part {
             // A vector that was deleted since the scan belongs to a scene that is gone.
-            let Some(score) = scores.get(&contender.row.vector_id).copied() else { continue };
+            let Some(score) = scores.get(&contender.row.vector_id).copied() else {
+                whole = false;
+                continue;
+            };
             let scene = SceneId { video: contender.video, ordinal: contender.row.ordinal };
             let time = Some(Timestamp::from_micros(contender.row.time_us));
             let entry = best.entry(scene).or_insert(ScoredScene { scene, score, time });
@@ -332,7 +347,7 @@ async fn rank(
     let mut found: Vec<ScoredScene> = best.into_values().collect();
     found.sort_by(best_first);
     found.truncate(limit);
-    Ok(found)
+    Ok((found, whole))
 }
 
 fn best_first(a: &ScoredScene, b: &ScoredScene) -> std::cmp::Ordering {
