@@ -1,5 +1,5 @@
 //! Indexing real and broken files into a store: times, resume, cancel, batches.
-#![cfg(all(feature = "media", feature = "sqlite"))]
+#![cfg(all(feature = "media", feature = "sqlite", feature = "candle"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,17 +13,34 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use heimdex::embed::Bert;
 use heimdex::index::{IndexOutcome, Pipeline};
 use heimdex::store::{IndexedVideo, SqliteStore, VideoState};
 use heimdex::transcript::TranscriptSource;
 use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
 use serde_json::Value;
 
+/// The stages that run, in order.
+const STAGES: [Stage; 8] = [
+    Stage::Validate,
+    Stage::Decode,
+    Stage::Shots,
+    Stage::Keyframes,
+    Stage::Transcribe,
+    Stage::Scenes,
+    Stage::EmbedText,
+    Stage::Commit,
+];
+
+/// With the tiny model, so that every stage runs.
 async fn library(folder: &Path) -> Heimdex {
-    let pipeline = Pipeline::builder().thumbnails(folder.join("thumbnails")).build().unwrap();
+    let model = Bert::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-bert")).unwrap();
+    let pipeline =
+        Pipeline::builder().thumbnails(folder.join("thumbnails")).text(Arc::new(model)).build().unwrap();
     let store = SqliteStore::open(folder.join("library.db")).await.unwrap();
     Heimdex::builder().store(store).pipeline(pipeline).build().unwrap()
 }
@@ -73,7 +90,7 @@ async fn what_is_up_to_date_is_not_done_again() {
     std::fs::write(folder.path().join("v.srt"), "1\n00:00:00,100 --> 00:00:00,900\nHello zebra\n").unwrap();
     let third = hx.index(&video).await.unwrap();
     let ran: Vec<Stage> = third.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
-    assert_eq!(ran, [Stage::Transcribe, Stage::Scenes, Stage::Commit]);
+    assert_eq!(ran, [Stage::Transcribe, Stage::Scenes, Stage::EmbedText, Stage::Commit]);
     assert_eq!(hx.search("zebra").await.unwrap().hits.len(), 1);
     // Another title: only the commit.
     let fourth = hx.index(&video).title("Renamed").await.unwrap();
@@ -227,6 +244,36 @@ async fn cancel_ends_within_two_seconds_and_is_resumed() {
     assert!(report.stages.iter().any(|s| s.stage == Stage::Validate && s.reused));
 }
 
+/// Cancelled as a stage begins, nothing is searchable; only the commit is not taken back.
+#[tokio::test]
+async fn every_stage_heeds_cancel() {
+    for stage in STAGES {
+        let folder = tempfile::tempdir().unwrap();
+        let hx = library(folder.path()).await;
+        let cancel = Cancel::new();
+        let stop = cancel.clone();
+        let begun = Instant::now();
+        let result = hx
+            .index(clip("subtitles.mp4"))
+            .cancel(&cancel)
+            .on_progress(move |p| {
+                if p.stage == stage {
+                    stop.cancel()
+                }
+            })
+            .await;
+        assert!(begun.elapsed() < Duration::from_secs(2), "{stage}");
+        if stage == Stage::Commit {
+            result.unwrap();
+            continue;
+        }
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled, "{stage}");
+        assert!(hx.search("car").await.unwrap().hits.is_empty(), "{stage}");
+        hx.index(clip("subtitles.mp4")).await.unwrap();
+        assert_eq!(hx.search("car").await.unwrap().hits.len(), 1, "{stage}: and it goes on from there");
+    }
+}
+
 /// Progress never goes backwards and ends at 1.
 #[tokio::test]
 async fn progress_only_rises() {
@@ -263,7 +310,7 @@ async fn a_killed_run_continues_to_the_same_index() {
     let report = undisturbed.index(&video).await.unwrap();
     let expected = exported(&undisturbed.indexed_video(report.id).await.unwrap());
     let stages: Vec<Stage> = report.stages.iter().map(|s| s.stage).collect();
-    assert!(stages.len() >= 7, "{stages:?}");
+    assert_eq!(stages, STAGES);
     for stage in stages {
         let folder = tempfile::tempdir().unwrap();
         let status = std::process::Command::new(std::env::current_exe().unwrap())

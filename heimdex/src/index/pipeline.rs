@@ -24,6 +24,10 @@ use crate::{Cancel, Error, Progress, Result, Stage};
 /// Texts that are embedded in one call, so that progress moves and cancel is seen.
 const TEXTS_A_CALL: usize = 64;
 
+/// Where a record keeps the key of its index, and of its vectors.
+const INDEX_KEY: &str = "key";
+const VECTORS_KEY: &str = "embed_text_key";
+
 /// Stages with their settings and models. Clones share the models.
 ///
 /// ```no_run
@@ -133,7 +137,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Whether this index was made from the same file with the same settings.
     pub(super) fn is_done(&self, video: &VideoRecord) -> bool {
-        video.state == VideoState::Indexed && video.settings.get("key") == Some(&self.keys.commit)
+        video.state == VideoState::Indexed && video.settings.get(INDEX_KEY) == Some(&self.keys.commit)
     }
 }
 
@@ -172,7 +176,7 @@ impl Pipeline {
         let options = IndexOptions { path: path.as_ref().to_owned(), ..IndexOptions::default() };
         let mut run = Run::new(&Forgetful, cancel, &mut progress);
         let plan = self.plan(&options, &mut run)?;
-        self.index(plan, &mut run)
+        self.index(plan, None, &mut run)
     }
 
     /// Opens the file and works out every key. Nothing is decoded.
@@ -244,8 +248,14 @@ impl Pipeline {
         Ok(Keys { decode, shots, keyframes, transcribe, scenes, embed_text, commit })
     }
 
-    /// All stages after the plan, but for the commit.
-    pub(super) fn index(&self, plan: Plan, run: &mut Run<'_>) -> Result<IndexedVideo> {
+    /// All stages after the plan, but for the commit. `before` is the index that is there, whose
+    /// vectors are used again where nothing they follow from has changed.
+    pub(super) fn index(
+        &self,
+        plan: Plan,
+        before: Option<&IndexedVideo>,
+        run: &mut Run<'_>,
+    ) -> Result<IndexedVideo> {
         let Plan { source, file, validated, subtitles, title, description, keys } = plan;
         let Validated { fingerprint, media } = validated;
         let Seen { report, shots, keyframes } = self.see(&source, file, &media, &keys, run)?;
@@ -258,7 +268,7 @@ impl Pipeline {
         let scenes: Vec<Scene> = run.stage(Stage::Scenes, &keys.scenes, |_| {
             Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes))
         })?;
-        let vectors = self.embed(&scenes, &keys, run)?;
+        let vectors = self.embed(&scenes, &keys, before, run)?;
 
         let mut warnings = report.damage.clone();
         if media.video().is_none() {
@@ -352,8 +362,22 @@ impl Pipeline {
     }
 
     /// One vector per scene that says something.
-    fn embed(&self, scenes: &[Scene], keys: &Keys, run: &mut Run<'_>) -> Result<Vec<Option<Vector>>> {
+    fn embed(
+        &self,
+        scenes: &[Scene],
+        keys: &Keys,
+        before: Option<&IndexedVideo>,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Option<Vector>>> {
         let Some(embedder) = &self.text else { return Ok(vec![None; scenes.len()]) };
+        if let Some(before) = before.filter(|b| b.video.settings.get(VECTORS_KEY) == Some(&keys.embed_text)) {
+            run.reused(Stage::EmbedText)?;
+            return Ok(before
+                .scenes
+                .iter()
+                .map(|s| s.vectors.first().map(|row| row.vector.clone()))
+                .collect());
+        }
         run.stage(Stage::EmbedText, &keys.embed_text, |run| {
             let spoken: Vec<usize> =
                 (0..scenes.len()).filter(|i| !scenes[*i].speech.trim().is_empty()).collect();
@@ -391,10 +415,11 @@ impl Pipeline {
             ("keyframes".to_owned(), json(&settings.keyframes)?),
             ("transcribe".to_owned(), json(&settings.subtitles)?),
             ("scenes".to_owned(), json(&settings.scenes)?),
-            ("key".to_owned(), keys.commit.clone()),
+            (INDEX_KEY.to_owned(), keys.commit.clone()),
         ]);
         if let Some(embedder) = &self.text {
             all.insert("embed_text".to_owned(), json(embedder.spec())?);
+            all.insert(VECTORS_KEY.to_owned(), keys.embed_text.clone());
         }
         Ok(all)
     }

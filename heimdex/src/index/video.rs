@@ -158,7 +158,7 @@ fn indexed(
         Some(_) => runtime.block_on(store.indexed_video(library, video))?,
         None => None,
     };
-    let index = pipeline.index(plan, run)?;
+    let index = pipeline.index(plan, old.as_ref().filter(|_| !options.force), run)?;
     run.begin(Stage::Commit)?;
     if let Err(error) = runtime.block_on(store.replace_video(library, &index)) {
         run.fail(Stage::Commit, &error);
