@@ -38,7 +38,8 @@ package:
 	cargo package -p heimdex --allow-dirty --features sqlite
 
 bench:
-	dev/setup
+	dev/setup bench
 	cargo build --release -p heimdex-benches
 	benches/shots.py
-	$${CARGO_TARGET_DIR:-target}/release/store_search
+	benches/texts.sh $${CARGO_TARGET_DIR:-target}/texts.txt
+	$${CARGO_TARGET_DIR:-target}/release/store_search --text $${CARGO_TARGET_DIR:-target}/texts.txt

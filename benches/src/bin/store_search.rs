@@ -1,6 +1,9 @@
 //! Fills a library with many scenes and times what people wait for, with sqlite-vec beside it.
 //!
-//! `store_search [--scenes N] [--dim N]…`
+//! `store_search --text FILE [--scenes N] [--dim N]…`
+//!
+//! FILE holds one real text a line, a scene each; `benches/texts.sh` makes one of 117,000
+//! dictionary definitions. The vectors are synthetic.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -19,18 +22,8 @@ use heimdex::transcript::{TranscriptSource, Word};
 use heimdex::{LibraryId, SceneId, Span, Timestamp, VideoId};
 
 const SCENES_A_VIDEO: usize = 100;
-const WORDS_A_SCENE: usize = 25;
 const QUERIES: usize = 50;
 const LIMIT: usize = 10;
-
-/// English words, from which a vocabulary as large as a language's is made.
-const WORDS: &str = include_str!("../words.txt");
-
-/// As many words as people use in speech.
-const VOCABULARY: usize = 20_000;
-
-/// Places of words that people search for: no function words, nothing that was said once.
-const ASKED: std::ops::Range<usize> = 50..5000;
 
 /// A small generator, so that every run has the same data.
 struct Random(u64);
@@ -53,25 +46,28 @@ impl Random {
         Vector::normalize(values).unwrap()
     }
 
-    /// A word as often as in a language: the n-th most frequent 1/n as often as the first (Zipf).
-    fn word<'a>(&mut self, words: &'a [String]) -> &'a str {
-        let place = (words.len() as f32).powf(self.unit()) - 1.0;
-        &words[place as usize % words.len()]
-    }
-
-    /// A word that somebody looks for.
-    fn asked<'a>(&mut self, words: &'a [String]) -> &'a str {
-        &words[ASKED.start + self.next() as usize % ASKED.len()]
+    /// Three of the longer words of one text: what somebody remembers of it.
+    fn asked(&mut self, texts: &[String]) -> Vec<String> {
+        loop {
+            let text = &texts[self.next() as usize % texts.len()];
+            let words: Vec<String> =
+                heimdex::text::analyze(text).into_iter().filter(|w| w.len() > 3).collect();
+            if words.len() >= 3 {
+                let first = self.next() as usize % (words.len() - 2);
+                return words[first..first + 3].to_vec();
+            }
+        }
     }
 }
 
-fn video(number: usize, spec: &EmbedSpec, random: &mut Random, words: &[String]) -> IndexedVideo {
+fn video(number: usize, spec: &EmbedSpec, random: &mut Random, texts: &[String]) -> IndexedVideo {
     let source = format!("/videos/{number}.mp4");
     let at = |seconds: usize| Timestamp::from_millis(seconds as i64 * 1000);
     let space = spec.space();
     let scenes: Vec<IndexedScene> = (0..SCENES_A_VIDEO)
         .map(|i| {
-            let said: Vec<&str> = (0..WORDS_A_SCENE).map(|_| random.word(words)).collect();
+            let said: Vec<&str> =
+                texts[(number * SCENES_A_VIDEO + i) % texts.len()].split_whitespace().collect();
             let span = Span::new(at(i * 10), at(i * 10 + 10));
             IndexedScene {
                 scene: Scene {
@@ -127,43 +123,41 @@ fn percentiles(mut times: Vec<Duration>) -> String {
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (mut scenes, mut dims) = (100_000, Vec::new());
+    let (mut scenes, mut dims, mut texts) = (100_000, Vec::new(), Vec::new());
     while let Some(argument) = arguments.next() {
-        let value = arguments.next().and_then(|v| v.parse().ok()).expect("a number");
+        let value = arguments.next().expect("a value");
         match argument.as_str() {
-            "--scenes" => scenes = value,
-            "--dim" => dims.push(value),
+            "--scenes" => scenes = value.parse().expect("a number"),
+            "--dim" => dims.push(value.parse().expect("a number")),
+            "--text" => {
+                let text = std::fs::read_to_string(&value).expect("a text file");
+                texts = text.lines().map(str::to_owned).collect();
+            }
             other => panic!("no option {other}"),
         }
     }
+    assert!(!texts.is_empty(), "give texts with --text FILE, one a line");
     if dims.is_empty() {
         dims = vec![384, 768];
     }
     for dim in dims {
-        measure(scenes, dim).await;
+        measure(scenes, dim, &texts).await;
     }
 }
 
-async fn measure(scenes: usize, dim: usize) {
+async fn measure(scenes: usize, dim: usize, texts: &[String]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("library.db");
     let library = LibraryId::default();
     let spec = EmbedSpec::new("bench/model", "00", "00", dim, Pooling::Mean, 256);
-    let known: Vec<&str> = WORDS.split_whitespace().collect();
-    let words: Vec<String> = (0..VOCABULARY)
-        .map(|i| match (i / known.len(), known[i % known.len()]) {
-            (0, word) => word.to_owned(),
-            (round, word) => format!("{word}{}", known[round % known.len()]),
-        })
-        .collect();
     let mut random = Random(0x1234_5678_9abc_def1);
-    println!("{scenes} scenes, {dim} dimensions");
+    println!("{scenes} scenes of {} texts, {dim} dimensions", texts.len());
 
     let store = SqliteStore::open(&path).await.unwrap();
     let mut all: Vec<(SceneId, Vector)> = Vec::new();
     let mut spent = Duration::ZERO;
     for number in 0..scenes.div_ceil(SCENES_A_VIDEO) {
-        let video = video(number, &spec, &mut random, &words);
+        let video = video(number, &spec, &mut random, texts);
         all.extend(video.scenes.iter().map(|s| {
             (SceneId { video: video.video.id, ordinal: s.scene.ordinal }, s.vectors[0].vector.clone())
         }));
@@ -221,14 +215,14 @@ async fn measure(scenes: usize, dim: usize) {
     }
     let mut times = Vec::new();
     for _ in 0..QUERIES {
-        let any = (0..3).map(|_| vec![random.asked(&words).to_owned()]).collect();
+        let any = random.asked(texts).into_iter().map(|word| vec![word]).collect();
         let query = TextQuery { any, ..TextQuery::default() };
         let begun = Instant::now();
         store.search_text(library, "speech", &query, &Filter::default(), LIMIT).await.unwrap();
         times.push(begun.elapsed());
     }
     println!("  three words     {}", percentiles(times));
-    both(&store, library, &spec, &queries, &mut random, &words).await;
+    both(&store, library, &spec, &queries, &mut random, texts).await;
     sqlite_vec(&all, &queries, dim).await;
 }
 
@@ -239,7 +233,7 @@ async fn both(
     spec: &EmbedSpec,
     queries: &[Vector],
     random: &mut Random,
-    words: &[String],
+    texts: &[String],
 ) {
     struct Fixed(EmbedSpec, Vector);
     impl heimdex::embed::TextEmbedder for Fixed {
@@ -254,7 +248,7 @@ async fn both(
     for query in queries {
         let embedder: std::sync::Arc<dyn heimdex::embed::TextEmbedder> =
             std::sync::Arc::new(Fixed(spec.clone(), query.clone()));
-        let text = format!("{} {} {}", random.asked(words), random.asked(words), random.asked(words));
+        let text = random.asked(texts).join(" ");
         let mut request = heimdex::search::SearchRequest::new(text);
         request.min_similarity = -1.0;
         let begun = Instant::now();
