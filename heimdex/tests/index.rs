@@ -258,7 +258,7 @@ async fn every_stage_heeds_cancel() {
             .cancel(&cancel)
             .on_progress(move |p| {
                 if p.stage == stage {
-                    stop.cancel()
+                    stop.cancel();
                 }
             })
             .await;
