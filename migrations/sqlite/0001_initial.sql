@@ -1,3 +1,6 @@
+-- "HMDX": whose file this is.
+PRAGMA application_id = 1213023320;
+
 -- Times are microseconds from the first instant a player shows. Ids are 16 bytes. JSON is text.
 
 CREATE TABLE videos (
@@ -71,7 +74,13 @@ CREATE TABLE scenes (
     FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
--- What stands behind a row of text_index: a scene, or a whole video (ordinal null).
+-- Libraries that hold texts. The number names the full-text table.
+CREATE TABLE libraries (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    library_id BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- What stands behind a row of a full-text table: a scene, or a whole video (ordinal null).
 CREATE TABLE texts (
     text_id    INTEGER PRIMARY KEY AUTOINCREMENT,
     library_id BLOB NOT NULL,
@@ -83,18 +92,16 @@ CREATE TABLE texts (
 
 CREATE INDEX texts_of_video ON texts (library_id, video_id);
 
--- Analyzed tokens with one space between them, in the column of their channel. Of a channel of
--- one's own they are in `other`, and `channel` tells which, as one token. Tokens hold letters,
--- digits and marks only, so the tokenizer splits them at spaces alone.
+-- The pattern of a full-text table: each library has its own, text_index_<number>, because scores
+-- follow from all texts of a table and what one library holds is no matter of another. Analyzed
+-- tokens with one space between them, in the column of their channel. Of a channel of one's own they
+-- are in `other`, and `channel` tells which, as one token. Tokens hold letters, digits and marks
+-- only, so the tokenizer splits them at spaces alone. A row goes before its row of `texts` does.
 CREATE VIRTUAL TABLE text_index USING fts5 (
     channel, speech, title, other,
     content = '', contentless_delete = 1,
     tokenize = 'ascii'
 );
-
-CREATE TRIGGER texts_forget AFTER DELETE ON texts BEGIN
-    DELETE FROM text_index WHERE rowid = old.text_id;
-END;
 
 CREATE TABLE spaces (
     space_id   INTEGER PRIMARY KEY AUTOINCREMENT,

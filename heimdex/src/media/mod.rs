@@ -17,6 +17,8 @@ mod frame;
 mod input;
 mod limits;
 #[cfg(feature = "media")]
+mod pass;
+#[cfg(feature = "media")]
 mod probe;
 #[cfg(feature = "media")]
 mod sniff;

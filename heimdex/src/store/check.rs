@@ -1,7 +1,11 @@
 //! What every store refuses before it writes.
 
-use crate::store::{IndexedVideo, VectorOrigin};
-use crate::{Error, Result};
+use crate::store::{IndexedScene, IndexedVideo, VectorOrigin};
+use crate::transcript::Word;
+use crate::{Error, Result, Span};
+
+/// Channels that a store fills by itself.
+const OWN_CHANNELS: [&str; 2] = ["speech", "title"];
 
 /// Checks that the parts of an index belong together: what every store refuses before it writes.
 ///
@@ -9,56 +13,96 @@ use crate::{Error, Result};
 /// [`ErrorKind::Space`](crate::ErrorKind::Space) and [`Invalid`](crate::ErrorKind::Invalid), as
 /// [`IndexStore::replace_video`](super::IndexStore::replace_video) says.
 pub fn check_video(video: &IndexedVideo) -> Result<()> {
-    let invalid = |field: &'static str, message: String| Err(Error::invalid(field, message));
     let spaces: Vec<(String, usize)> = video.spaces.iter().map(|s| (s.space(), s.dim)).collect();
-    for (i, shot) in video.shots.iter().enumerate() {
-        if shot.span.end < shot.span.start {
-            return invalid("shots", format!("shot {i} ends before it begins"));
+    for (i, (space, _)) in spaces.iter().enumerate() {
+        if spaces[..i].iter().any(|(other, _)| other == space) {
+            return Err(Error::Space(format!("{space} is listed twice")));
         }
+    }
+    for (i, shot) in video.shots.iter().enumerate() {
+        check_span("shots", &format!("shot {i}"), shot.span)?;
     }
     for (i, keyframe) in video.keyframes.iter().enumerate() {
         if keyframe.shot as usize >= video.shots.len() {
-            return invalid(
-                "keyframes",
-                format!("keyframe {i} is of shot {}, which is not there", keyframe.shot),
-            );
+            let message = format!("keyframe {i} is of shot {}, which is not there", keyframe.shot);
+            return Err(Error::invalid("keyframes", message));
+        }
+        if !keyframe.quality.is_finite() {
+            return Err(Error::invalid("keyframes", format!("the quality of keyframe {i} is no number")));
         }
     }
+    for (i, segment) in video.segments.iter().enumerate() {
+        check_span("segments", &format!("segment {i}"), segment.span)?;
+        check_words("segments", &format!("segment {i}"), &segment.words)?;
+    }
     for (i, scene) in video.scenes.iter().enumerate() {
-        let indexed = scene;
-        let scene = &scene.scene;
-        if scene.ordinal as usize != i {
-            return invalid("scenes", format!("scene {i} has number {}", scene.ordinal));
+        check_scene(video, &spaces, i, scene)?;
+    }
+    Ok(())
+}
+
+fn check_span(field: &'static str, what: &str, span: Span) -> Result<()> {
+    if span.end < span.start {
+        return Err(Error::invalid(field, format!("{what} ends before it begins")));
+    }
+    Ok(())
+}
+
+fn check_words(field: &'static str, what: &str, words: &[Word]) -> Result<()> {
+    for word in words {
+        check_span(field, &format!("a word of {what}"), word.span)?;
+        if word.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
+            return Err(Error::invalid(
+                field,
+                format!("the probability of a word of {what} is not in 0..=1"),
+            ));
         }
-        if scene.span.end < scene.span.start {
-            return invalid("scenes", format!("scene {i} ends before it begins"));
+    }
+    Ok(())
+}
+
+fn check_scene(
+    video: &IndexedVideo,
+    spaces: &[(String, usize)],
+    number: usize,
+    indexed: &IndexedScene,
+) -> Result<()> {
+    let scene = &indexed.scene;
+    let what = format!("scene {number}");
+    if scene.ordinal as usize != number {
+        return Err(Error::invalid("scenes", format!("{what} has number {}", scene.ordinal)));
+    }
+    check_span("scenes", &what, scene.span)?;
+    check_words("scenes", &what, &scene.words)?;
+    if scene.shot as usize >= video.shots.len() {
+        return Err(Error::invalid(
+            "scenes",
+            format!("{what} is of shot {}, which is not there", scene.shot),
+        ));
+    }
+    if let Some(channel) = OWN_CHANNELS.iter().find(|channel| indexed.texts.contains_key(**channel)) {
+        return Err(Error::invalid("texts", format!("{what} has a text in {channel}, a channel of Heimdex")));
+    }
+    for row in &indexed.vectors {
+        let Some((_, dim)) = spaces.iter().find(|(space, _)| *space == row.space) else {
+            return Err(Error::Space(format!("a vector of {what} is of {}, which is not listed", row.space)));
+        };
+        if row.vector.dim() != *dim {
+            let found = row.vector.dim();
+            let message = format!("a vector of {what} has {found} dimensions, {} has {dim}", row.space);
+            return Err(Error::Space(message));
         }
-        if scene.shot as usize >= video.shots.len() {
-            return invalid("scenes", format!("scene {i} is of shot {}, which is not there", scene.shot));
+        if row.time < scene.span.start || row.time > scene.span.end {
+            return Err(Error::invalid(
+                "vectors",
+                format!("a vector of {what} stands for a moment outside it"),
+            ));
         }
-        for row in &indexed.vectors {
-            let Some((_, dim)) = spaces.iter().find(|(space, _)| *space == row.space) else {
-                return Err(Error::Space(format!(
-                    "a vector of scene {i} is of {}, which is not listed",
-                    row.space
-                )));
-            };
-            if row.vector.dim() != *dim {
-                let message = format!(
-                    "a vector of scene {i} has {} dimensions, {} has {dim}",
-                    row.vector.dim(),
-                    row.space
-                );
-                return Err(Error::Space(message));
-            }
-            if let VectorOrigin::Keyframe { keyframe } = row.origin
-                && keyframe as usize >= video.keyframes.len()
-            {
-                return invalid(
-                    "vectors",
-                    format!("a vector of scene {i} is of keyframe {keyframe}, which is not there"),
-                );
-            }
+        if let VectorOrigin::Keyframe { keyframe } = row.origin
+            && keyframe as usize >= video.keyframes.len()
+        {
+            let message = format!("a vector of {what} is of keyframe {keyframe}, which is not there");
+            return Err(Error::invalid("vectors", message));
         }
     }
     Ok(())

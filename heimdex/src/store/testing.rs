@@ -29,8 +29,8 @@ macro_rules! store_tests {
             wrong_dimension_is_refused, parts_that_do_not_belong_are_refused, filters_restrict,
             narrow_filters_keep_recall, vectors_are_ranked_exactly, words_are_ranked, phrases_and_prefixes,
             titles_find_the_first_scene, paging_visits_all_once, ordering_is_deterministic, libraries_are_separate,
-            delete_cascades, placeholders_are_never_found, a_state_keeps_the_index, concurrent_writers,
-            checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
+            libraries_do_not_move_scores, delete_cascades, placeholders_are_never_found, a_state_keeps_the_index,
+            concurrent_writers, checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
             unknown_spaces_are_errors
         );
     };
@@ -222,11 +222,20 @@ pub async fn wrong_dimension_is_refused(store: &dyn IndexStore) {
 
 /// SPEC O12: rows that point at nothing are refused.
 pub async fn parts_that_do_not_belong_are_refused(store: &dyn IndexStore) {
-    let wrong: [fn(&mut IndexedVideo); 4] = [
+    let wrong: [fn(&mut IndexedVideo); 13] = [
         |v| v.keyframes[0].shot = 9,
         |v| v.scenes[0].scene.shot = 9,
         |v| v.scenes[0].vectors[0].space = "another".into(),
         |v| v.scenes[0].vectors[0].origin = VectorOrigin::Keyframe { keyframe: 9 },
+        |v| v.scenes[0].vectors[0].time = at(10_001),
+        |v| v.scenes[0].scene.span = Span { start: at(2), end: at(1) },
+        |v| v.scenes[0].scene.words[0].span = Span { start: at(2), end: at(1) },
+        |v| v.segments[0].span = Span { start: at(2), end: at(1) },
+        |v| v.segments[0].words[0].probability = Some(f32::NAN),
+        |v| v.keyframes[0].quality = f32::NAN,
+        |v| v.spaces.push(v.spaces[0].clone()),
+        |v| drop(v.scenes[0].texts.insert("speech".into(), "a text".into())),
+        |v| drop(v.scenes[0].texts.insert("title".into(), "a text".into())),
     ];
     for change in wrong {
         let mut video = video("a", 1, &["red car"]);
@@ -242,7 +251,7 @@ type Case<'a> = (fn(&mut Filter), &'a [SceneId]);
 pub async fn filters_restrict(store: &dyn IndexStore) {
     store.replace_video(library(), &video("a", 10, &["car one", "car two", "car three"])).await.unwrap();
     store.replace_video(library(), &video("b", 21, &["car four"])).await.unwrap();
-    let all: [Case<'_>; 8] = [
+    let all: [Case<'_>; 10] = [
         (|_| (), &[id("a", 0), id("a", 1), id("a", 2), id("b", 0)]),
         (|f| f.videos = vec![id("b", 0).video], &[id("b", 0)]),
         (|f| f.within = Some(Span::new(at(10_000), at(10_001))), &[id("a", 1)]),
@@ -251,6 +260,8 @@ pub async fn filters_restrict(store: &dyn IndexStore) {
         (|f| f.created_from = Some("2015-01-01".into()), &[id("b", 0)]),
         (|f| f.created_before = Some("2015-01-01T00:00:00Z".into()), &[id("a", 0), id("a", 1), id("a", 2)]),
         (|f| f.languages = vec!["ko".into()], &[id("b", 0)]),
+        (|f| f.languages = vec!["KO-kr".into()], &[id("b", 0)]),
+        (|f| f.languages = vec!["kor".into()], &[id("b", 0)]),
     ];
     for (change, expected) in all {
         let mut filter = Filter::default();
@@ -267,6 +278,9 @@ pub async fn filters_restrict(store: &dyn IndexStore) {
         let error = store.search_text(library(), "speech", &any(&["car"]), &wrong, 5).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{nonsense}");
     }
+    let wrong = Filter { languages: vec!["Klingon".into()], ..Filter::default() };
+    let error = store.search_text(library(), "speech", &any(&["car"]), &wrong, 5).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
 
 /// 300 videos of 8 scenes.
@@ -423,6 +437,20 @@ pub async fn libraries_are_separate(store: &dyn IndexStore) {
     assert_eq!(store.delete_video(other, stored.video.id).await.unwrap(), None);
     store.replace_video(other, &video("a", 2, &["blue bus"])).await.unwrap();
     assert_eq!(store.indexed_video(library(), stored.video.id).await.unwrap(), Some(stored));
+}
+
+/// Scores follow from a library's own texts: what another holds of the same words moves none.
+pub async fn libraries_do_not_move_scores(store: &dyn IndexStore) {
+    let score = async |query: &TextQuery| {
+        store.search_text(library(), "speech", query, &Filter::default(), 5).await.unwrap()
+    };
+    store.replace_video(library(), &video("a", 1, &["red car", "blue car bus", "green bike"])).await.unwrap();
+    let before = score(&any(&["car"])).await;
+    for n in 0..20 {
+        let other = video(&format!("other {n}"), n, &["car car car and a car", "a bus"]);
+        store.replace_video(LibraryId::named("other"), &other).await.unwrap();
+    }
+    assert_eq!(score(&any(&["car"])).await, before);
 }
 
 /// Deleting leaves nothing, and tells which files to delete.

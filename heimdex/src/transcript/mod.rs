@@ -6,7 +6,6 @@
 mod ass;
 mod cue;
 mod encoding;
-#[cfg(feature = "media")]
 mod language;
 mod read;
 #[cfg(feature = "media")]
@@ -18,6 +17,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use language::normalize as normalize_language;
 pub use read::read_subtitles;
 #[cfg(feature = "media")]
 pub use source::SubtitleSettings;

@@ -2,9 +2,11 @@
 
 mod cache;
 mod codes;
+mod filter;
 mod read;
 mod schema;
-mod search;
+mod vectors;
+mod words;
 mod write;
 
 #[cfg(test)]
@@ -45,9 +47,10 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the folder is missing, the file is no
-    /// SQLite database, or a newer Heimdex made it.
+    /// SQLite database, another program's database, or a newer Heimdex made it.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        schema::refuse_foreign(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -117,6 +120,10 @@ fn video_id(bytes: &[u8]) -> Result<VideoId> {
     uuid::Uuid::from_slice(bytes).map(VideoId).map_err(|e| Error::store("a video id in the index", e))
 }
 
+fn best_first(a: &ScoredScene, b: &ScoredScene) -> std::cmp::Ordering {
+    b.score.total_cmp(&a.score).then(a.scene.cmp(&b.scene))
+}
+
 #[async_trait]
 impl IndexStore for SqliteStore {
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
@@ -152,7 +159,7 @@ impl IndexStore for SqliteStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
-        search::text(&self.readers, library, channel, query, filter, limit).await
+        words::search(&self.readers, library, channel, query, filter, limit).await
     }
 
     async fn search_vectors(
@@ -163,7 +170,7 @@ impl IndexStore for SqliteStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
-        search::vectors(&self.readers, &self.codes, library, space, query, filter, limit).await
+        vectors::search(&self.readers, &self.codes, library, space, query, filter, limit).await
     }
 
     async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {

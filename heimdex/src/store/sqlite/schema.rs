@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqlitePool};
 
 use crate::{Error, Result};
 
@@ -18,6 +19,35 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
 
 /// Processes that open a new file at once take turns; the last of a few waits this often.
 const ATTEMPTS: u32 = 100;
+
+/// "HMDX" as a number; the first migration writes it into the file.
+const APPLICATION_ID: i64 = 0x484d_4458;
+
+/// Refuses a database of another program before anything in it is changed.
+pub(super) async fn refuse_foreign(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let failed = |error| Error::store(format!("opening {}", path.display()), error);
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(super::BUSY_TIMEOUT);
+    let mut file = options.connect().await.map_err(failed)?;
+    // In this order: who makes the tables writes the id in the same transaction.
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl_name != '_sqlx_migrations'",
+    )
+    .fetch_one(&mut file)
+    .await
+    .map_err(failed)?;
+    let application: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut file).await.map_err(failed)?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Error::store(
+            format!("opening {}", path.display()),
+            "another program's database; give a file of its own to the library",
+        ));
+    }
+    Ok(())
+}
 
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS

@@ -18,6 +18,71 @@ async fn a_file_that_is_no_database_is_refused() {
     assert_eq!(error.kind(), crate::ErrorKind::Store);
 }
 
+/// And nothing in it is changed.
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("CREATE TABLE videos (name TEXT)").execute(&pool).await.unwrap();
+    pool.close().await;
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(error.to_string().contains("notes.db"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// Whatever statement of a replacement fails, the index from before is whole.
+#[tokio::test]
+async fn a_failure_in_the_middle_of_a_write_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+    let library = LibraryId::default();
+    let before = testing::video("a", 1, &["a red car", "a blue boat"]);
+    store.replace_video(library, &before).await.unwrap();
+    for table in
+        ["videos", "shots", "keyframes", "segments", "scenes", "texts", "vectors", "codes", "changes"]
+    {
+        let fails =
+            format!("CREATE TRIGGER fails BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk'); END");
+        sqlx::query(sqlx::AssertSqlSafe(fails)).execute(&store.writer).await.unwrap();
+        let error =
+            store.replace_video(library, &testing::video("a", 2, &["a green bike"])).await.unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Store, "{table}");
+        sqlx::query("DROP TRIGGER fails").execute(&store.writer).await.unwrap();
+        assert_eq!(
+            store.indexed_video(library, before.video.id).await.unwrap().as_ref(),
+            Some(&before),
+            "{table}"
+        );
+        let query = TextQuery { any: vec![vec!["boat".into()]], ..TextQuery::default() };
+        let found = store.search_text(library, "speech", &query, &Filter::default(), 5).await.unwrap();
+        assert_eq!(found.len(), 1, "{table}");
+    }
+}
+
+/// Words of a replaced or deleted video leave the full-text table with it.
+#[tokio::test]
+async fn no_words_stay_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+    let library = LibraryId::default();
+    let video = testing::video("a", 1, &["a red car", "a blue boat"]);
+    for _ in 0..3 {
+        store.replace_video(library, &video).await.unwrap();
+    }
+    let rows = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM text_index_1_docsize")
+            .fetch_one(&store.readers)
+            .await
+            .unwrap()
+    };
+    assert_eq!(rows().await, 3);
+    store.delete_video(library, video.video.id).await.unwrap();
+    assert_eq!(rows().await, 0);
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();

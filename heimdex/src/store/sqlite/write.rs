@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::codes::Codes;
-use super::{failed, json as text, library_bytes, video_bytes};
+use super::{failed, json as text, library_bytes, vectors, video_bytes, words};
 use crate::store::{IndexedVideo, StageRecord, VideoRecord};
 use crate::{LibraryId, Result, Stage, VideoId};
 
@@ -18,8 +17,8 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     delete_rows(&mut tx, library, id).await?;
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
-    insert_texts(&mut tx, library, video).await?;
-    insert_vectors(&mut tx, library, video).await?;
+    words::insert(&mut tx, library, video).await?;
+    vectors::insert(&mut tx, library, video).await?;
     // Their outputs are in the index now, and are the large ones.
     sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
         .bind(library_bytes(library))
@@ -83,10 +82,11 @@ pub(super) async fn delete(
     Ok(Some(thumbnails))
 }
 
-type Tx<'a> = Transaction<'a, Sqlite>;
+pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
 
 /// Removes a video and, by cascade, all that was derived from it. False when it was not there.
 async fn delete_rows(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<bool> {
+    words::forget(tx, library, video).await?;
     sqlx::query("DELETE FROM videos WHERE library_id = ? AND video_id = ?")
         .bind(library_bytes(library))
         .bind(video_bytes(video))
@@ -153,14 +153,14 @@ async fn insert_record(
 }
 
 /// Rows go in as one JSON array per table: SQLite takes them apart faster than statements arrive.
-async fn insert_rows(
+pub(super) async fn insert_rows(
     tx: &mut Tx<'_>,
     library: LibraryId,
     video: VideoId,
-    sql: &'static str,
+    sql: &str,
     rows: Vec<Value>,
 ) -> Result<()> {
-    sqlx::query(sql)
+    sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(library_bytes(library))
         .bind(video_bytes(video))
         .bind(Value::Array(rows).to_string())
@@ -209,114 +209,13 @@ async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
 }
 
 /// The last id given out by a table with AUTOINCREMENT. Nobody else writes during a transaction.
-async fn last_id(tx: &mut Tx<'_>, table: &'static str) -> Result<i64> {
+pub(super) async fn last_id(tx: &mut Tx<'_>, table: &'static str) -> Result<i64> {
     sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = ?")
         .bind(table)
         .fetch_optional(&mut **tx)
         .await
         .map(Option::unwrap_or_default)
         .map_err(failed("reading the last id"))
-}
-
-/// The columns of `text_index` for the channels that every video has; all others share one.
-pub(super) const COLUMNS: [&str; 2] = ["speech", "title"];
-
-/// A channel as one token, whatever it is called.
-pub(super) fn channel_token(channel: &str) -> String {
-    channel.bytes().fold(String::from("c"), |token, byte| format!("{token}{byte:02x}"))
-}
-
-async fn insert_texts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-    let mut text_id = last_id(tx, "texts").await?;
-    let mut rows = Vec::new();
-    let mut add = |ordinal: Option<u32>, channel: &str, text: &str| {
-        let tokens = crate::text::analyze(text).join(" ");
-        if !tokens.is_empty() {
-            text_id += 1;
-            let mut columns = [None, None, None];
-            columns[COLUMNS.iter().position(|c| *c == channel).unwrap_or(COLUMNS.len())] = Some(&tokens);
-            rows.push(json!([text_id, ordinal, channel, channel_token(channel), columns]));
-        }
-    };
-    add(None, "title", &format!("{}\n{}", video.video.title, video.video.description));
-    for scene in &video.scenes {
-        let ordinal = Some(scene.scene.ordinal);
-        add(ordinal, "speech", &scene.scene.speech);
-        for (channel, text) in &scene.texts {
-            add(ordinal, channel, text);
-        }
-    }
-    let sql = "INSERT INTO texts (library_id, video_id, text_id, ordinal, channel)
-               SELECT ?1, ?2, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?3)";
-    insert_rows(tx, library, video.video.id, sql, rows.clone()).await?;
-    let sql = "INSERT INTO text_index (rowid, channel, speech, title, other)
-               SELECT value ->> 0, value ->> 3, value ->> '$[4][0]', value ->> '$[4][1]', value ->> '$[4][2]'
-               FROM json_each(?3)";
-    insert_rows(tx, library, video.video.id, sql, rows).await
-}
-
-async fn insert_vectors(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-    let failed = failed("storing vectors");
-    for spec in &video.spaces {
-        let space = spec.space();
-        let space_id: i64 = sqlx::query_scalar(
-            "INSERT INTO spaces (library_id, space, spec, dim) VALUES (?, ?, ?, ?)
-             ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
-        )
-        .bind(library_bytes(library))
-        .bind(&space)
-        .bind(text(spec)?)
-        .bind(spec.dim as i64)
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(&failed)?;
-        let mut vector_id = last_id(tx, "vectors").await?;
-        let mut rows = Vec::new();
-        let mut floats: Vec<u8> = Vec::new();
-        let mut codes = Codes::new(spec.dim);
-        for scene in &video.scenes {
-            let span = scene.scene.span;
-            for row in scene.vectors.iter().filter(|row| row.space == space) {
-                vector_id += 1;
-                rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
-                floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
-                let span_us = (span.start.as_micros(), span.end.as_micros());
-                codes.push(
-                    vector_id,
-                    scene.scene.ordinal,
-                    row.time.as_micros(),
-                    span_us,
-                    row.vector.as_slice(),
-                );
-            }
-        }
-        if rows.is_empty() {
-            continue;
-        }
-        sqlx::query(
-            "INSERT INTO vectors (vector_id, library_id, video_id, ordinal, space_id, origin, time_us, vector)
-             SELECT value ->> 0, ?1, ?2, value ->> 1, ?4, value -> 2, value ->> 3, substr(?5, value ->> 4, ?6)
-             FROM json_each(?3)",
-        )
-        .bind(library_bytes(library))
-        .bind(video_bytes(video.video.id))
-        .bind(Value::Array(rows).to_string())
-        .bind(space_id)
-        .bind(floats)
-        .bind(spec.dim as i64 * 4)
-        .execute(&mut **tx)
-        .await
-        .map_err(&failed)?;
-        sqlx::query("INSERT INTO codes (library_id, video_id, space_id, codes) VALUES (?, ?, ?, ?)")
-            .bind(library_bytes(library))
-            .bind(video_bytes(video.video.id))
-            .bind(space_id)
-            .bind(codes.to_bytes())
-            .execute(&mut **tx)
-            .await
-            .map_err(&failed)?;
-    }
-    Ok(())
 }
 
 pub(super) async fn save_checkpoint(

@@ -1,0 +1,80 @@
+//! Which videos a filter lets through.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, SqlitePool};
+
+use super::{failed, library_bytes, video_id};
+use crate::store::Filter;
+use crate::transcript::normalize_language;
+use crate::{Error, LibraryId, Result, VideoId};
+
+/// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
+pub(super) async fn allowed_videos(
+    pool: &SqlitePool,
+    library: LibraryId,
+    filter: &Filter,
+) -> Result<Option<BTreeSet<VideoId>>> {
+    let Filter { videos, within: _, min_duration, max_duration, created_from, created_before, languages } =
+        filter;
+    let mut sql = String::from("SELECT video_id FROM videos WHERE library_id = ? AND searchable");
+    let conditions = sql.len();
+    let mut values = SqliteArguments::default();
+    values.add(library_bytes(library)).map_err(|e| Error::store("a filter", e))?;
+    let mut add = |condition: &str, value: String| {
+        sql.push_str(condition);
+        values.add(value).map_err(|e| Error::store("a filter", e))
+    };
+    if let Some(least) = min_duration {
+        add(" AND duration_us >= CAST(? AS INTEGER)", least.as_micros().to_string())?;
+    }
+    if let Some(most) = max_duration {
+        add(" AND duration_us <= CAST(? AS INTEGER)", most.as_micros().to_string())?;
+    }
+    if let Some(from) = created_from {
+        add(" AND julianday(created_at) >= julianday(?)", date("created_from", from)?)?;
+    }
+    if let Some(before) = created_before {
+        add(" AND julianday(created_at) < julianday(?)", date("created_before", before)?)?;
+    }
+    if !languages.is_empty() {
+        add(" AND language IN (SELECT value FROM json_each(?))", super::json(&codes(languages)?)?)?;
+    }
+    let given = (!videos.is_empty()).then(|| videos.iter().copied().collect::<BTreeSet<_>>());
+    if sql.len() == conditions {
+        return Ok(given);
+    }
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar_with(sqlx::AssertSqlSafe(sql), values)
+        .fetch_all(pool)
+        .await
+        .map_err(failed("filtering videos"))?;
+    let ids = ids.iter().map(|id| video_id(id)).collect::<Result<BTreeSet<_>>>()?;
+    Ok(Some(match given {
+        Some(given) => ids.intersection(&given).copied().collect(),
+        None => ids,
+    }))
+}
+
+/// The codes as they are stored, whatever way they were written.
+fn codes(languages: &[String]) -> Result<Vec<String>> {
+    let code = |given: &String| {
+        normalize_language(given)
+            .ok_or_else(|| Error::invalid("languages", format!("`{given}` is no ISO 639 code such as en")))
+    };
+    languages.iter().map(code).collect()
+}
+
+/// A date or time that SQLite understands too; nonsense would match nothing in silence.
+fn date(field: &'static str, text: &str) -> Result<String> {
+    let number = |range: std::ops::Range<usize>, allowed: std::ops::RangeInclusive<u32>| {
+        let digits = text.get(range).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|part| part.parse().ok()).is_some_and(|n| allowed.contains(&n))
+    };
+    let dashes = [4, 7].iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'));
+    if dashes && number(0..4, 0..=9999) && number(5..7, 1..=12) && number(8..10, 1..=31) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date")))
+    }
+}

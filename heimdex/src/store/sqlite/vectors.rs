@@ -1,0 +1,238 @@
+//! Vectors: kept whole and as codes, found by scanning the codes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sqlx::{Row, SqlitePool};
+
+use super::cache::CodeCache;
+use super::codes::{CodeRow, Codes, QueryCodes};
+use super::filter::allowed_videos;
+use super::write::{Tx, last_id};
+use super::{best_first, failed, json as text, library_bytes, video_bytes};
+use crate::embed::Vector;
+use crate::store::{Filter, IndexedVideo, ScoredScene};
+use crate::{Error, LibraryId, Result, SceneId, Span, Timestamp, VideoId};
+
+pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    let failed = failed("storing vectors");
+    for spec in &video.spaces {
+        let space = spec.space();
+        let space_id: i64 = sqlx::query_scalar(
+            "INSERT INTO spaces (library_id, space, spec, dim) VALUES (?, ?, ?, ?)
+             ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
+        )
+        .bind(library_bytes(library))
+        .bind(&space)
+        .bind(text(spec)?)
+        .bind(spec.dim as i64)
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(&failed)?;
+        let mut vector_id = last_id(tx, "vectors").await?;
+        let mut rows = Vec::new();
+        let mut floats: Vec<u8> = Vec::new();
+        let mut codes = Codes::new(spec.dim);
+        for scene in &video.scenes {
+            let span = scene.scene.span;
+            for row in scene.vectors.iter().filter(|row| row.space == space) {
+                vector_id += 1;
+                rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
+                floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
+                let span_us = (span.start.as_micros(), span.end.as_micros());
+                codes.push(
+                    vector_id,
+                    scene.scene.ordinal,
+                    row.time.as_micros(),
+                    span_us,
+                    row.vector.as_slice(),
+                );
+            }
+        }
+        if rows.is_empty() {
+            continue;
+        }
+        sqlx::query(
+            "INSERT INTO vectors (vector_id, library_id, video_id, ordinal, space_id, origin, time_us, vector)
+             SELECT value ->> 0, ?1, ?2, value ->> 1, ?4, value -> 2, value ->> 3, substr(?5, value ->> 4, ?6)
+             FROM json_each(?3)",
+        )
+        .bind(library_bytes(library))
+        .bind(video_bytes(video.video.id))
+        .bind(Value::Array(rows).to_string())
+        .bind(space_id)
+        .bind(floats)
+        .bind(spec.dim as i64 * 4)
+        .execute(&mut **tx)
+        .await
+        .map_err(&failed)?;
+        sqlx::query("INSERT INTO codes (library_id, video_id, space_id, codes) VALUES (?, ?, ?, ?)")
+            .bind(library_bytes(library))
+            .bind(video_bytes(video.video.id))
+            .bind(space_id)
+            .bind(codes.to_bytes())
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
+    Ok(())
+}
+
+/// A row that may be among the best.
+struct Contender {
+    video: VideoId,
+    row: CodeRow,
+}
+
+pub(super) async fn search(
+    pool: &SqlitePool,
+    cache: &CodeCache,
+    library: LibraryId,
+    space: &str,
+    query: &Vector,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<ScoredScene>> {
+    let allowed = allowed_videos(pool, library, filter).await?;
+    // A video replaced between the scan and the reading of its vectors would be missed.
+    let mut attempts = 3;
+    loop {
+        attempts -= 1;
+        let codes = cache.current(pool, library, space).await?;
+        if codes.dim != query.dim() {
+            let message =
+                format!("the query has {} dimensions, space {space} has {}", query.dim(), codes.dim);
+            return Err(Error::Space(message));
+        }
+        let (within, values, allowed) = (filter.within, query.as_slice().to_vec(), allowed.clone());
+        let contenders = tokio::task::spawn_blocking(move || {
+            let videos: Vec<(VideoId, Arc<Codes>)> = codes
+                .videos
+                .iter()
+                .filter(|(video, _)| allowed.as_ref().is_none_or(|allowed| allowed.contains(video)))
+                .map(|(video, codes)| (*video, Arc::clone(codes)))
+                .collect();
+            contenders(&videos, &QueryCodes::of(&values), within, limit)
+        })
+        .await
+        .map_err(|e| Error::store("scanning vectors", e))?;
+        let (found, whole) = rank(pool, query.as_slice(), contenders, limit).await?;
+        if whole || attempts == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+/// Rows that may be among the `limit` best scenes: those whose highest possible cosine is not below
+/// the lowest possible one of the scene in place `limit`.
+fn contenders(
+    videos: &[(VideoId, Arc<Codes>)],
+    query: &QueryCodes,
+    within: Option<Span>,
+    limit: usize,
+) -> Vec<Contender> {
+    let rows: usize = videos.iter().map(|(_, codes)| codes.rows.len()).sum();
+    if limit == 0 || rows == 0 {
+        return Vec::new();
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(rows.div_ceil(4096));
+    let parts = videos.chunks(videos.len().div_ceil(threads));
+    let scanned: Vec<Scan> = std::thread::scope(|scope| {
+        let others: Vec<_> =
+            parts.clone().skip(1).map(|part| scope.spawn(move || Scan::of(part, query, within))).collect();
+        let first = parts.clone().next().map(|part| Scan::of(part, query, within));
+        let others = others.into_iter().filter_map(|thread| thread.join().ok());
+        first.into_iter().chain(others).collect()
+    });
+    let mut lowest: Vec<f32> = scanned.iter().flat_map(|scan| &scan.scenes).copied().collect();
+    let bar = if lowest.len() > limit {
+        *lowest.select_nth_unstable_by(limit - 1, |a, b| b.total_cmp(a)).1
+    } else {
+        f32::NEG_INFINITY
+    };
+    scanned
+        .into_iter()
+        .flat_map(|scan| scan.rows)
+        .filter(|(_, highest)| *highest >= bar)
+        .map(|(contender, _)| contender)
+        .collect()
+}
+
+/// What a thread finds in its videos.
+struct Scan {
+    /// Lowest possible cosine of each scene: that of its best row.
+    scenes: Vec<f32>,
+    rows: Vec<(Contender, f32)>,
+}
+
+impl Scan {
+    fn of(videos: &[(VideoId, Arc<Codes>)], query: &QueryCodes, within: Option<Span>) -> Self {
+        let mut scan = Self { scenes: Vec::new(), rows: Vec::new() };
+        let mut bounds = Vec::new();
+        for (video, codes) in videos {
+            codes.bounds(query, &mut bounds);
+            let mut last = None;
+            for (row, (low, high)) in codes.rows.iter().zip(&bounds) {
+                if within
+                    .is_some_and(|w| row.end_us <= w.start.as_micros() || row.start_us >= w.end.as_micros())
+                {
+                    continue;
+                }
+                match scan.scenes.last_mut() {
+                    Some(best) if last == Some(row.ordinal) => *best = best.max(*low),
+                    _ => scan.scenes.push(*low),
+                }
+                last = Some(row.ordinal);
+                scan.rows.push((Contender { video: *video, row: *row }, *high));
+            }
+        }
+        scan
+    }
+}
+
+/// Scores contenders in full precision, each scene by its best row; and whether all were still there.
+async fn rank(
+    pool: &SqlitePool,
+    query: &[f32],
+    contenders: Vec<Contender>,
+    limit: usize,
+) -> Result<(Vec<ScoredScene>, bool)> {
+    let failed = failed("reading vectors");
+    let mut best: BTreeMap<SceneId, ScoredScene> = BTreeMap::new();
+    let mut whole = true;
+    for part in contenders.chunks(4096) {
+        let ids: Vec<i64> = part.iter().map(|c| c.row.vector_id).collect();
+        let rows = sqlx::query(
+            "SELECT vector_id, vector FROM vectors WHERE vector_id IN (SELECT value FROM json_each(?))",
+        )
+        .bind(super::json(&ids)?)
+        .fetch_all(pool)
+        .await
+        .map_err(&failed)?;
+        let mut scores: HashMap<i64, f32> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let bytes: &[u8] = row.try_get(1).map_err(&failed)?;
+            let values = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+            let score: f64 = query.iter().zip(values).map(|(q, v)| f64::from(*q) * f64::from(v)).sum();
+            scores.insert(row.try_get(0).map_err(&failed)?, score as f32);
+        }
+        for contender in part {
+            // A vector that was deleted since the scan belongs to a scene that is gone.
+            let Some(score) = scores.get(&contender.row.vector_id).copied() else {
+                whole = false;
+                continue;
+            };
+            let scene = SceneId { video: contender.video, ordinal: contender.row.ordinal };
+            let time = Some(Timestamp::from_micros(contender.row.time_us));
+            let entry = best.entry(scene).or_insert(ScoredScene { scene, score, time });
+            if score > entry.score {
+                *entry = ScoredScene { scene, score, time };
+            }
+        }
+    }
+    let mut found: Vec<ScoredScene> = best.into_values().collect();
+    found.sort_by(best_first);
+    found.truncate(limit);
+    Ok((found, whole))
+}
