@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use heimdex::embed::Bert;
+use heimdex::embed::TextEncoder;
 use heimdex::index::Pipeline;
 use heimdex::store::SqliteStore;
 use heimdex::{Error, Heimdex, models};
@@ -16,7 +16,7 @@ async fn main() -> heimdex::Result<()> {
     let mut pipeline = Pipeline::builder();
     // Without the model scenes are found by their words.
     if let Ok(model) = models::resolve("all-MiniLM-L6-v2") {
-        pipeline = pipeline.text(Arc::new(Bert::open(model)?));
+        pipeline = pipeline.text(Arc::new(TextEncoder::open(model)?));
     }
     let hx = Heimdex::builder()
         .store(SqliteStore::open("library.db").await?)

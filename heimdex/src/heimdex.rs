@@ -10,9 +10,10 @@ use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
 use crate::index::{IndexOptions, IndexReport, Pipeline, index_video};
+use crate::media::RgbPicture;
 use crate::search::{SearchPage, SearchRequest};
 use crate::store::{Filter, IndexStore, IndexedVideo, Page, StageRecord, VideoRecord};
-use crate::{Cancel, Error, LibraryId, Progress, Result, Span, Timestamp, VideoId};
+use crate::{Cancel, Error, LibraryId, Progress, Result, SceneId, Span, Timestamp, VideoId};
 
 /// A library of videos: index files into it, search it.
 ///
@@ -165,7 +166,7 @@ impl Heimdex {
     /// As [`search`](Self::search).
     pub async fn search_with(&self, request: &SearchRequest) -> Result<SearchPage> {
         let Inner { store, pipeline, library } = &*self.inner;
-        crate::search::search(&**store, *library, pipeline.text_embedder(), request).await
+        crate::search::search(&**store, *library, &pipeline.models(), request).await
     }
 
     /// Videos in order of id, and how many there are in all.
@@ -400,6 +401,18 @@ impl Searching {
     /// The page after the one that gave this cursor.
     pub fn after(mut self, cursor: impl Into<String>) -> Self {
         self.request.cursor = Some(cursor.into());
+        self
+    }
+
+    /// Scenes like this one, by its pictures and by what is said in it.
+    pub fn like(mut self, scene: SceneId) -> Self {
+        self.request.like = Some(scene);
+        self
+    }
+
+    /// Scenes that look like this picture.
+    pub fn image(mut self, picture: RgbPicture) -> Self {
+        self.request.image = Some(Arc::new(picture));
         self
     }
 

@@ -14,7 +14,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use heimdex::ErrorKind;
-use heimdex::embed::{Bert, Role, TextEmbedder, Vector};
+use heimdex::embed::{Role, TextEmbedder, TextEncoder, Vector};
 use serde_json::Value;
 
 /// The largest difference of two vectors.
@@ -32,7 +32,7 @@ fn floats(values: &Value) -> Vec<f32> {
 }
 
 /// All texts in one batch and each alone: both equal the golden vectors, within 5e-6.
-fn equals(model: &Bert, texts: &[&str], golden: &[Vec<f32>]) {
+fn equals(model: &TextEncoder, texts: &[&str], golden: &[Vec<f32>]) {
     let batch = model.embed(texts, Role::Passage).unwrap();
     assert_eq!(batch.len(), texts.len());
     for ((text, vector), golden) in texts.iter().zip(&batch).zip(golden) {
@@ -51,7 +51,7 @@ fn tiny() -> PathBuf {
 #[test]
 fn a_tiny_model_equals_transformers() {
     let golden: Value = serde_json::from_slice(&std::fs::read(tiny().join("golden.json")).unwrap()).unwrap();
-    let model = Bert::open(tiny()).unwrap();
+    let model = TextEncoder::open(tiny()).unwrap();
     let vectors: Vec<Vec<f32>> = golden["embeddings"].as_array().unwrap().iter().map(floats).collect();
     equals(&model, &texts(&golden), &vectors);
 }
@@ -67,7 +67,7 @@ fn the_shared_model_equals_transformers() {
     let tensor = tensors.tensor(&name).unwrap();
     let values: Vec<f32> = tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let vectors: Vec<Vec<f32>> = values.chunks(tensor.shape()[1]).map(<[f32]>::to_vec).collect();
-    equals(&Bert::open(folder).unwrap(), &texts(&golden), &vectors);
+    equals(&TextEncoder::open(folder).unwrap(), &texts(&golden), &vectors);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_real_model_equals_transformers() {
     };
     let path = shared.join("fixtures/models/minilm-real-golden.json");
     let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let model = Bert::open(folder).unwrap();
+    let model = TextEncoder::open(folder).unwrap();
     assert_eq!(model.spec().weights_sha256, golden["model_safetensors_sha256"].as_str().unwrap());
     assert_eq!((model.spec().dim, model.spec().max_tokens), (384, 256));
     let vectors: Vec<Vec<f32>> = golden["embeddings"].as_array().unwrap().iter().map(floats).collect();
@@ -91,11 +91,11 @@ fn the_real_model_equals_transformers() {
 /// SPEC O8: one copy in a process, and many threads may ask.
 #[test]
 fn a_model_is_loaded_once_and_shared() {
-    let models: Vec<Bert> = std::thread::scope(|scope| {
+    let models: Vec<TextEncoder> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let model = Bert::open(tiny()).unwrap();
+                    let model = TextEncoder::open(tiny()).unwrap();
                     model.embed(&["shared"; 40], Role::Query).unwrap();
                     model
                 })
@@ -110,7 +110,7 @@ fn a_model_is_loaded_once_and_shared() {
 }
 
 /// A copy of the tiny model in which something is changed.
-fn changed(change: impl FnOnce(&Path)) -> heimdex::Result<Bert> {
+fn changed(change: impl FnOnce(&Path)) -> heimdex::Result<TextEncoder> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
     for file in [
@@ -123,7 +123,7 @@ fn changed(change: impl FnOnce(&Path)) -> heimdex::Result<Bert> {
         std::fs::copy(tiny().join(file), folder.path().join(file)).unwrap();
     }
     change(folder.path());
-    Bert::open(folder.path())
+    TextEncoder::open(folder.path())
 }
 
 fn edit(folder: &Path, key: &str, value: Value) {
@@ -175,7 +175,7 @@ fn a_partial_download_is_never_used() {
 /// SPEC O2 and O4: what made a vector tells one space from another.
 #[test]
 fn other_preprocessing_is_another_space() {
-    let plain = Bert::open(tiny()).unwrap();
+    let plain = TextEncoder::open(tiny()).unwrap();
     let shorter = changed(|f| {
         std::fs::write(f.join("sentence_bert_config.json"), r#"{"max_seq_length": 16}"#).unwrap();
     })
@@ -185,7 +185,7 @@ fn other_preprocessing_is_another_space() {
     let prompted =
         changed(|f| std::fs::write(f.join("config_sentence_transformers.json"), prompts).unwrap()).unwrap();
     assert_ne!(plain.spec().space(), prompted.spec().space());
-    let embed = |model: &Bert, role| model.embed(&["red car"], role).unwrap().remove(0);
+    let embed = |model: &TextEncoder, role| model.embed(&["red car"], role).unwrap().remove(0);
     assert_eq!(embed(&plain, Role::Query), embed(&plain, Role::Passage));
     assert_ne!(embed(&prompted, Role::Query), embed(&prompted, Role::Passage));
     let length: f32 = embed(&prompted, Role::Query).as_slice().iter().map(|v| v * v).sum();

@@ -17,15 +17,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use heimdex::embed::Bert;
+use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Pooling, TextEncoder, Vector};
 use heimdex::index::{IndexOutcome, Pipeline};
-use heimdex::store::{IndexedVideo, SqliteStore, VideoState};
+use heimdex::media::RgbPicture;
+use heimdex::search::{Hit, SearchRequest};
+use heimdex::store::{IndexedVideo, SqliteStore, VectorOrigin, VideoState};
 use heimdex::transcript::TranscriptSource;
 use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
 use serde_json::Value;
 
 /// The stages that run, in order.
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     Stage::Validate,
     Stage::Decode,
     Stage::Shots,
@@ -33,16 +35,33 @@ const STAGES: [Stage; 8] = [
     Stage::Transcribe,
     Stage::Scenes,
     Stage::EmbedText,
+    Stage::EmbedImages,
     Stage::Commit,
 ];
 
-/// With the tiny model, so that every stage runs.
-async fn library(folder: &Path) -> Heimdex {
-    let model = Bert::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-bert")).unwrap();
-    let pipeline =
-        Pipeline::builder().thumbnails(folder.join("thumbnails")).text(Arc::new(model)).build().unwrap();
+fn tiny(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// With a tiny model for what is said, and one for what is shown where `image` names it.
+async fn library_with(folder: &Path, image: Option<&str>) -> Heimdex {
+    let text = TextEncoder::open(tiny("tiny-bert")).unwrap();
+    let mut pipeline = Pipeline::builder().thumbnails(folder.join("thumbnails")).text(Arc::new(text));
+    if let Some(image) = image {
+        pipeline = pipeline.image(Arc::new(DualEncoder::open(tiny(image)).unwrap()));
+    }
     let store = SqliteStore::open(folder.join("library.db")).await.unwrap();
-    Heimdex::builder().store(store).pipeline(pipeline).build().unwrap()
+    Heimdex::builder().store(store).pipeline(pipeline.build().unwrap()).build().unwrap()
+}
+
+/// Without a model for what is shown: its random weights see anything in everything.
+async fn library(folder: &Path) -> Heimdex {
+    library_with(folder, None).await
+}
+
+/// With both, so that every stage runs.
+async fn seeing(folder: &Path) -> Heimdex {
+    library_with(folder, Some("tiny-siglip2")).await
 }
 
 fn clip(name: &str) -> PathBuf {
@@ -77,6 +96,91 @@ async fn a_clip_becomes_shots_keyframes_scenes_and_words() {
     assert!(page.hits[0].moment >= Timestamp::from_millis(1000), "where the word is");
 }
 
+/// Every keyframe has a vector, in the scene that it lies in, at its own time; a picture finds itself.
+#[tokio::test]
+async fn keyframes_are_embedded_while_decoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let hx = seeing(folder.path()).await;
+    let report = hx.index(clip("cut.mp4")).await.unwrap();
+    let index = hx.indexed_video(report.id).await.unwrap();
+    assert_eq!(index.spaces.len(), 2);
+    let mut seen = 0;
+    for scene in &index.scenes {
+        for row in &scene.vectors {
+            let VectorOrigin::Keyframe { keyframe } = row.origin else { continue };
+            assert_eq!(row.time, index.keyframes[keyframe as usize].time);
+            assert!(scene.scene.span.contains(row.time));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, index.keyframes.len());
+
+    let last = index.keyframes.last().unwrap();
+    let file = folder.path().join("thumbnails").join(last.picture.as_ref().unwrap());
+    let picture = RgbPicture::decode(&std::fs::read(file).unwrap()).unwrap();
+    let hits = hx.search("").image(picture).explain(true).await.unwrap().hits;
+    assert_eq!((hits[0].scene.ordinal, hits[0].moment), (1, last.time));
+    assert!(hits[0].channels[0].score > 0.999);
+    let like = hx.search("").like(hits[0].scene).await.unwrap().hits;
+    assert!(like.iter().all(|hit| hit.scene != hits[0].scene));
+}
+
+/// A model that is added, changed or taken away: what is stored is looked at again, nothing is decoded,
+/// and the vectors are those of a library that had the model from the beginning.
+#[tokio::test]
+async fn a_changed_image_model_needs_no_decoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = clip("subtitles.mp4");
+    let id = library(folder.path()).await.index(&video).await.unwrap().id;
+    for (image, other) in [("tiny-siglip2", "tiny-clip"), ("tiny-clip", "tiny-siglip2")] {
+        let hx = library_with(folder.path(), Some(image)).await;
+        let report = hx.index(&video).await.unwrap();
+        let ran: Vec<Stage> = report.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
+        assert_eq!(ran, [Stage::EmbedImages, Stage::Commit], "{image}");
+        let fresh = tempfile::tempdir().unwrap();
+        let begun = library_with(fresh.path(), Some(image)).await;
+        begun.index(&video).await.unwrap();
+        let (switched, begun) = (hx.indexed_video(id).await.unwrap(), begun.indexed_video(id).await.unwrap());
+        assert_eq!(exported(&switched), exported(&begun), "{image}");
+        // Only the new space is searched: a query of the other model is refused.
+        let wrong = library_with(folder.path(), Some(other)).await;
+        assert_eq!(wrong.search("car").await.unwrap_err().kind(), ErrorKind::Space);
+    }
+    // Pictures that were deleted are made again, by decoding.
+    std::fs::remove_dir_all(folder.path().join("thumbnails")).unwrap();
+    let hx = seeing(folder.path()).await;
+    hx.index(&video).await.unwrap();
+    let index = hx.indexed_video(id).await.unwrap();
+    for keyframe in &index.keyframes {
+        assert!(folder.path().join("thumbnails").join(keyframe.picture.as_ref().unwrap()).is_file());
+    }
+}
+
+/// A model that fails, or gives what it was not to give, fails the video and says so.
+#[tokio::test]
+async fn a_failing_image_model_fails_the_video_by_name() {
+    struct Broken(EmbedSpec, bool);
+    impl ImageEmbedder for Broken {
+        fn spec(&self) -> &EmbedSpec {
+            &self.0
+        }
+        fn embed_images(&self, pictures: &[&RgbPicture]) -> heimdex::Result<Vec<Vector>> {
+            assert!(!pictures.is_empty());
+            if self.1 { Ok(Vec::new()) } else { Err(heimdex::Error::model("org/broken", "out of memory")) }
+        }
+    }
+    for silent in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = EmbedSpec::new("org/broken", "0", "0", 3, Pooling::Head, 1).of_images();
+        let pipeline = Pipeline::builder().image(Arc::new(Broken(spec, silent))).build().unwrap();
+        let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+        let hx = Heimdex::builder().store(store).pipeline(pipeline).build().unwrap();
+        let error = hx.index(clip("cut.mp4")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.to_string().contains("org/broken"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_up_to_date_is_not_done_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +211,7 @@ async fn what_is_up_to_date_is_not_done_again() {
     let index = hx.indexed_video(fifth.id).await.unwrap();
     let kept =
         std::fs::read_dir(folder.path().join("thumbnails").join(fifth.id.to_string())).unwrap().count();
-    assert_eq!(kept, index.keyframes.len(), "thumbnails of the index before are gone");
+    assert_eq!(kept, 2 * index.keyframes.len(), "thumbnails and pictures of the index before are gone");
     hx.remove(fifth.id).await.unwrap();
     let kept = std::fs::read_dir(folder.path().join("thumbnails").join(fifth.id.to_string()));
     assert_eq!(kept.map_or(0, Iterator::count), 0);
@@ -244,12 +348,19 @@ async fn cancel_ends_within_two_seconds_and_is_resumed() {
     assert!(report.stages.iter().any(|s| s.stage == Stage::Validate && s.reused));
 }
 
+/// What search by word alone finds.
+async fn by_word(hx: &Heimdex, query: &str) -> Vec<Hit> {
+    let mut request = SearchRequest::new(query);
+    request.weights.retain(|channel, _| channel == "speech");
+    hx.search_with(&request).await.unwrap().hits
+}
+
 /// Cancelled as a stage begins, nothing is searchable; only the commit is not taken back.
 #[tokio::test]
 async fn every_stage_heeds_cancel() {
     for stage in STAGES {
         let folder = tempfile::tempdir().unwrap();
-        let hx = library(folder.path()).await;
+        let hx = seeing(folder.path()).await;
         let cancel = Cancel::new();
         let stop = cancel.clone();
         let begun = Instant::now();
@@ -268,9 +379,9 @@ async fn every_stage_heeds_cancel() {
             continue;
         }
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled, "{stage}");
-        assert!(hx.search("car").await.unwrap().hits.is_empty(), "{stage}");
+        assert!(by_word(&hx, "car").await.is_empty(), "{stage}");
         hx.index(clip("subtitles.mp4")).await.unwrap();
-        assert_eq!(hx.search("car").await.unwrap().hits.len(), 1, "{stage}: and it goes on from there");
+        assert_eq!(by_word(&hx, "car").await.len(), 1, "{stage}: and it goes on from there");
     }
 }
 
@@ -296,7 +407,7 @@ async fn a_killed_run_continues_to_the_same_index() {
         let setting = setting.into_string().unwrap();
         let (stage, folder) = setting.split_once(' ').unwrap();
         let stage = stage.to_owned();
-        let work = library(Path::new(folder)).await.index(&video).on_progress(move |p| {
+        let work = seeing(Path::new(folder)).await.index(&video).on_progress(move |p| {
             if p.stage.as_str() == stage && p.stage_fraction >= 1.0 {
                 let me = std::process::id().to_string();
                 std::process::Command::new("kill").args(["-9", &me]).status().unwrap();
@@ -306,7 +417,7 @@ async fn a_killed_run_continues_to_the_same_index() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let undisturbed = library(folder.path()).await;
+    let undisturbed = seeing(folder.path()).await;
     let report = undisturbed.index(&video).await.unwrap();
     let expected = exported(&undisturbed.indexed_video(report.id).await.unwrap());
     let stages: Vec<Stage> = report.stages.iter().map(|s| s.stage).collect();
@@ -321,7 +432,7 @@ async fn a_killed_run_continues_to_the_same_index() {
             .status()
             .unwrap();
         assert!(std::os::unix::process::ExitStatusExt::signal(&status) == Some(9), "killed after {stage}");
-        let hx = library(folder.path()).await;
+        let hx = seeing(folder.path()).await;
         let resumed = hx.index(&video).await.unwrap();
         let index = exported(&hx.indexed_video(report.id).await.unwrap());
         assert_eq!(index, expected, "killed after {stage}");

@@ -44,6 +44,7 @@ CREATE TABLE keyframes (
     shot       INTEGER NOT NULL,
     quality    REAL NOT NULL,
     thumbnail  TEXT,
+    picture    TEXT,
     PRIMARY KEY (library_id, video_id, ordinal),
     FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;

@@ -246,13 +246,13 @@ async fn both(
     }
     let mut times = Vec::new();
     for query in queries {
-        let embedder: std::sync::Arc<dyn heimdex::embed::TextEmbedder> =
-            std::sync::Arc::new(Fixed(spec.clone(), query.clone()));
+        let text_model = std::sync::Arc::new(Fixed(spec.clone(), query.clone()));
+        let models = heimdex::embed::Models { text: Some(text_model), image: None };
         let text = random.asked(texts).join(" ");
         let mut request = heimdex::search::SearchRequest::new(text);
         request.min_similarity = -1.0;
         let begun = Instant::now();
-        heimdex::search::search(store, library, Some(&embedder), &request).await.unwrap();
+        heimdex::search::search(store, library, &models, &request).await.unwrap();
         times.push(begun.elapsed());
     }
     println!("  whole search    {}", percentiles(times));

@@ -1,10 +1,9 @@
 //! A model's folder: files that must be whole before anything runs.
 
-use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use candle_core::safetensors::MmapedSafetensors;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -43,51 +42,35 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The weights, mapped into memory.
-pub(super) struct Weights {
-    pub(super) tensors: MmapedSafetensors,
-    pub(super) sha256: String,
-}
-
-impl Weights {
-    pub(super) fn open(folder: &Path, model: &str) -> Result<Self> {
-        let path = folder.join("model.safetensors");
-        let file = std::fs::File::open(&path)
-            .map_err(|e| Error::model_missing(model, format!("{}: {e}", path.display())))?;
-        let sha256 = sha256(file, &path)?;
-        // SAFETY: the file is only read; as with every mapped file, who changes it meanwhile
-        // changes the weights.
-        let tensors = unsafe { MmapedSafetensors::new(&path) }.map_err(|e| {
-            Error::model(model, format!("model.safetensors is damaged or not whole; get it again ({e})"))
-        })?;
-        Ok(Self { tensors, sha256 })
-    }
-
-    /// Fails with the name of the first tensor that is missing or of another shape.
-    pub(super) fn require(&self, tensors: &[(String, Vec<usize>)], model: &str) -> Result<()> {
-        let held: HashMap<String, Vec<usize>> =
-            self.tensors.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec())).collect();
-        for (name, shape) in tensors {
-            match held.get(name).or_else(|| held.get(&format!("bert.{name}"))) {
-                None => return Err(Error::model(model, format!("tensor {name} is missing"))),
-                Some(found) if found != shape => {
-                    let message = format!("tensor {name} has shape {found:?}, not {shape:?}");
-                    return Err(Error::model(model, message));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn sha256(mut file: std::fs::File, path: &Path) -> Result<String> {
+/// SHA-256 over files, one after the other, hexadecimal. A single file has the hash that it is
+/// published with.
+pub(super) fn sha256(files: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(|e| Error::io(path, e))? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&buffer[..n]),
+    for path in files {
+        let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+        loop {
+            match file.read(&mut buffer).map_err(|e| Error::io(path, e))? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
         }
     }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// A JSON file that must be there, as the type that it is read into.
+pub(super) fn json<T: DeserializeOwned>(folder: &Path, file: &str, model: &str) -> Result<T> {
+    let bytes = read(folder, file, model)?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::model(model, format!("{file}: {e}")))
+}
+
+/// A hash over hashes.
+pub(super) fn hash(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hex(&hasher.finalize())
 }

@@ -1,7 +1,11 @@
 //! What made a vector, and the traits of what makes one.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::media::RgbPicture;
 use crate::{Error, Result};
 
 /// A unit vector: finite, not zero, length 1 within 1e-4.
@@ -34,6 +38,11 @@ impl Vector {
     pub fn dim(&self) -> usize {
         self.0.len()
     }
+
+    /// The cosine of the angle to another vector of the same space; what only one has counts as 0.
+    pub fn dot(&self, other: &Self) -> f32 {
+        self.0.iter().zip(&other.0).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
+    }
 }
 
 impl TryFrom<Vec<f32>> for Vector {
@@ -63,6 +72,20 @@ pub enum Pooling {
     Mean,
     /// The state of the first token.
     Cls,
+    /// The model's own head: attention over all states, or a projection of one of them.
+    Head,
+}
+
+/// What the vectors of an embedding space stand for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Modality {
+    /// Texts.
+    #[default]
+    Text,
+    /// Pictures, and texts where the model has a tower for them.
+    Image,
 }
 
 /// What made the vectors of an embedding space. Two specs are one space only when all fields agree.
@@ -81,12 +104,15 @@ pub struct EmbedSpec {
     pub dim: usize,
     /// How token states become one vector.
     pub pooling: Pooling,
-    /// Longest input in tokens.
+    /// Longest text in tokens.
     pub max_tokens: usize,
+    /// What the vectors stand for.
+    #[serde(default)]
+    pub modality: Modality,
 }
 
 impl EmbedSpec {
-    /// A spec; `model` and the two hashes tell what made the vectors.
+    /// A spec of text vectors; `model` and the two hashes tell what made the vectors.
     pub fn new(
         model: impl Into<String>,
         weights_sha256: impl Into<String>,
@@ -103,7 +129,15 @@ impl EmbedSpec {
             dim,
             pooling,
             max_tokens,
+            modality: Modality::Text,
         }
+    }
+
+    /// The same for vectors of pictures.
+    #[must_use]
+    pub fn of_images(mut self) -> Self {
+        self.modality = Modality::Image;
+        self
     }
 
     /// The name of the space: the model's short name and 12 digits of a hash over all fields but
@@ -146,4 +180,68 @@ pub trait TextEmbedder: Send + Sync {
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) when the model fails; nothing is returned for
     /// part of a batch.
     fn embed(&self, texts: &[&str], role: Role) -> Result<Vec<Vector>>;
+}
+
+/// Turns pictures into vectors of one space.
+pub trait ImageEmbedder: Send + Sync {
+    /// What made the vectors; stored with them.
+    fn spec(&self) -> &EmbedSpec;
+
+    /// One unit vector of `spec().dim` per picture, in order. Memory beyond the pictures themselves
+    /// does not grow with their number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) when the model fails; nothing is returned for
+    /// part of a batch.
+    fn embed_images(&self, pictures: &[&RgbPicture]) -> Result<Vec<Vector>>;
+
+    /// What turns texts into vectors of the same space; `None` where pictures can only be compared
+    /// with pictures.
+    fn text(&self) -> Option<&dyn TextEmbedder> {
+        None
+    }
+
+    /// How a cosine of text and picture becomes a probability; `None` where the model does not say.
+    fn calibration(&self) -> Option<Calibration> {
+        None
+    }
+}
+
+/// What a model learned to make of a cosine: `σ(scale · cosine + bias)` is the probability that a text
+/// describes a picture (SigLIP, 2023).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Before the sum.
+    pub scale: f32,
+    /// After the product.
+    pub bias: f32,
+}
+
+impl Calibration {
+    /// The cosine that has this probability.
+    pub fn cosine(self, probability: f32) -> f32 {
+        ((probability / (1.0 - probability)).ln() - self.bias) / self.scale
+    }
+
+    /// The probability of a cosine, 0 to 1.
+    pub fn probability(self, cosine: f32) -> f32 {
+        1.0 / (1.0 + (-self.scale.mul_add(cosine, self.bias)).exp())
+    }
+}
+
+/// The models that scenes and queries are embedded with. Clones share them.
+#[derive(Clone, Default)]
+pub struct Models {
+    /// For search by meaning.
+    pub text: Option<Arc<dyn TextEmbedder>>,
+    /// For search by what is shown.
+    pub image: Option<Arc<dyn ImageEmbedder>>,
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text.as_ref().map(|t| &t.spec().model);
+        let image = self.image.as_ref().map(|i| &i.spec().model);
+        f.debug_struct("Models").field("text", &text).field("image", &image).finish()
+    }
 }

@@ -3,6 +3,7 @@
 //! Uses everything to its left and wires it; nothing else knows all stages.
 
 mod fingerprint;
+mod models;
 mod pass;
 mod pipeline;
 mod resume;

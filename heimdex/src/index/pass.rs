@@ -5,7 +5,9 @@ use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineSettings;
-use crate::keyframes::{Candidate, Keyframe, KeyframeSelector, SelectedKeyframe, Thumbnails};
+use super::models::ImageQueue;
+use crate::embed::Vector;
+use crate::keyframes::{Candidate, Keyframe, KeyframeSelector, SelectedKeyframe, Thumbnails, look};
 use crate::media::{DecodeReport, MediaFile, Rotation, Sinks, VideoFrame, VideoSink};
 use crate::shots::{Cut, CutFinder, FrameScorer, Shot, tile};
 use crate::{Cancel, Result, Span, Timestamp, VideoId};
@@ -18,6 +20,8 @@ pub(super) struct Seen {
     pub(super) report: DecodeReport,
     pub(super) shots: Shots,
     pub(super) keyframes: Vec<Keyframe>,
+    /// The vector of each keyframe, where a model looked at them.
+    pub(super) looks: Option<Vec<Vector>>,
 }
 
 /// The output of the stage that finds shots.
@@ -40,6 +44,7 @@ struct Pictures<'a> {
 struct Keep<'a> {
     video: VideoId,
     thumbnails: Option<&'a Thumbnails>,
+    images: Option<&'a ImageQueue>,
 }
 
 impl VideoSink for Pictures<'_> {
@@ -71,8 +76,18 @@ impl Keep<'_> {
             }
             None => None,
         };
+        let mut picture = None;
+        if self.thumbnails.is_some() || self.images.is_some() {
+            let (file, seen) = look(&frame)?;
+            if let Some(thumbnails) = self.thumbnails {
+                picture = Some(block_on(thumbnails.put_look(self.video, time, file))?);
+            }
+            if let Some(images) = self.images {
+                images.push(seen)?;
+            }
+        }
         // Its shot is known once all cuts are.
-        Ok(Keyframe { time, shot: 0, quality, thumbnail })
+        Ok(Keyframe { time, shot: 0, quality, thumbnail, picture })
     }
 }
 
@@ -82,6 +97,7 @@ pub(super) fn run(
     settings: &PipelineSettings,
     video: VideoId,
     thumbnails: Option<&Thumbnails>,
+    images: Option<ImageQueue>,
     cancel: &Cancel,
     at: &mut dyn FnMut(Timestamp),
 ) -> Result<Seen> {
@@ -95,7 +111,7 @@ pub(super) fn run(
         cuts: Vec::new(),
         selector: KeyframeSelector::new(&settings.keyframes),
         selected: Vec::new(),
-        keep: Keep { video, thumbnails },
+        keep: Keep { video, thumbnails, images: images.as_ref() },
     };
     let sinks = Sinks { video: has_pictures.then_some(&mut pictures), audio: None, subtitles: true };
     let report = file.decode(&settings.decode, sinks, cancel, at)?;
@@ -108,6 +124,11 @@ pub(super) fn run(
         let next = shots.partition_point(|shot| shot.span.start <= keyframe.time);
         keyframe.shot = u32::try_from(next.saturating_sub(1)).unwrap_or(u32::MAX);
     }
-    selected.sort_by_key(|k| k.time);
-    Ok(Seen { report, shots: Shots { shots }, keyframes: selected })
+    let looks = images.map(ImageQueue::finish).transpose()?;
+    // Times go back where streams were joined carelessly.
+    let mut order: Vec<usize> = (0..selected.len()).collect();
+    order.sort_by_key(|i| selected[*i].time);
+    let looks = looks.map(|looks| order.iter().map(|i| looks[*i].clone()).collect());
+    let keyframes = order.iter().map(|i| selected[*i].clone()).collect();
+    Ok(Seen { report, shots: Shots { shots }, keyframes, looks })
 }

@@ -168,7 +168,7 @@ fn indexed(
     // Thumbnails that the new index no longer names. The index is whole without this.
     if let (Some(thumbnails), Some(old)) = (pipeline.thumbnails(), old) {
         let names = |keyframes: &[crate::keyframes::Keyframe]| -> std::collections::BTreeSet<String> {
-            keyframes.iter().filter_map(|k| k.thumbnail.clone()).collect()
+            keyframes.iter().flat_map(|k| [k.thumbnail.clone(), k.picture.clone()]).flatten().collect()
         };
         let gone: Vec<String> = names(&old.keyframes).difference(&names(&index.keyframes)).cloned().collect();
         if let Err(error) = runtime.block_on(thumbnails.delete(&gone)) {

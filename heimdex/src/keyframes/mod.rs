@@ -20,6 +20,8 @@ use crate::{Error, Result, Timestamp};
 pub(crate) use selection::{Candidate, KeyframeSelector, SelectedKeyframe};
 #[cfg(feature = "media")]
 pub use thumbnails::Thumbnails;
+#[cfg(feature = "media")]
+pub(crate) use thumbnails::{decode, look};
 
 /// A frame that stands for a shot, or for a window of a long one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct Keyframe {
     pub quality: f32,
     /// Key of the thumbnail in the object store; `None` when none was asked for.
     pub thumbnail: Option<String>,
+    /// Key of the picture that models look at, in the same store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
 }
 
 /// Which frames stand for a shot.

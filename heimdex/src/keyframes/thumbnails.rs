@@ -1,4 +1,4 @@
-//! Thumbnails as WebP in an object store.
+//! Keyframes as WebP in an object store: small to be shown, larger for models to look at.
 
 use std::fmt;
 use std::path::Path;
@@ -9,13 +9,19 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::media::RgbPicture;
+use crate::media::{RgbPicture, VideoFrame};
 use crate::{Error, Result, Timestamp, VideoId};
 
 const WIDTH: u32 = 320;
 const QUALITY: f32 = 80.0;
 
-/// Where thumbnails are kept: 320 pixels wide, upright, their aspect kept.
+/// The shorter side of a picture for models, and its quality. No preset's model looks at more, so a
+/// model can be changed without decoding again.
+const PICTURE_EDGE: u32 = 384;
+const PICTURE_QUALITY: f32 = 90.0;
+
+/// Where keyframes are kept: thumbnails 320 pixels wide, and pictures for models with a shorter side
+/// of at most 384; both upright, their aspect kept.
 #[derive(Clone)]
 pub struct Thumbnails {
     store: Arc<dyn ObjectStore>,
@@ -44,18 +50,38 @@ impl Thumbnails {
         WIDTH
     }
 
-    /// Keeps a picture, and gives its key: `VIDEO/MICROSECONDS.webp`.
+    /// Keeps a thumbnail, and gives its key: `VIDEO/MICROSECONDS.webp`.
     ///
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when it cannot be written; nothing is kept then.
     pub async fn put(&self, video: VideoId, time: Timestamp, picture: &RgbPicture) -> Result<String> {
         let key = format!("{video}/{:012}.webp", time.as_micros().max(0));
-        let bytes = encode(picture)?;
-        self.store
-            .put(&Key::from(key.as_str()), PutPayload::from(bytes))
-            .await
-            .map_err(|e| failed(&format!("writing thumbnail {key}"), e))?;
+        self.write(&key, encode(picture, QUALITY)?).await?;
         Ok(key)
+    }
+
+    /// Keeps what [`look`] gave, and gives its key: `VIDEO/MICROSECONDS.picture.webp`.
+    pub(crate) async fn put_look(&self, video: VideoId, time: Timestamp, look: Vec<u8>) -> Result<String> {
+        let key = format!("{video}/{:012}.picture.webp", time.as_micros().max(0));
+        self.write(&key, look).await?;
+        Ok(key)
+    }
+
+    async fn write(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        let put = self.store.put(&Key::from(key), PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|e| failed(&format!("writing {key}"), e))
+    }
+
+    /// Whether something is kept under every key.
+    pub(crate) async fn hold(&self, keys: &[&str]) -> Result<bool> {
+        for key in keys {
+            match self.store.head(&Key::from(*key)).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(failed(&format!("looking for {key}"), error)),
+            }
+        }
+        Ok(true)
     }
 
     /// The WebP kept under a key.
@@ -90,14 +116,31 @@ impl Thumbnails {
     }
 }
 
-fn encode(picture: &RgbPicture) -> Result<Vec<u8>> {
+/// A frame as models look at it: as a file, and as the picture that is read back from the file. Models
+/// always see the latter, so that a vector is the same whenever it is made.
+pub(crate) fn look(frame: &VideoFrame) -> Result<(Vec<u8>, RgbPicture)> {
+    let file = encode(&frame.to_rgb_edge(PICTURE_EDGE)?, PICTURE_QUALITY)?;
+    let picture = decode(&file)?;
+    Ok((file, picture))
+}
+
+/// The picture of a WebP file that was kept here.
+pub(crate) fn decode(webp: &[u8]) -> Result<RgbPicture> {
+    let image = webp::Decoder::new(webp)
+        .decode()
+        .filter(|image| !image.is_alpha())
+        .ok_or_else(|| Error::store("reading a kept keyframe", "it is damaged; index again with --force"))?;
+    Ok(RgbPicture { width: image.width(), height: image.height(), data: image.to_vec() })
+}
+
+fn encode(picture: &RgbPicture, quality: f32) -> Result<Vec<u8>> {
     let expected = picture.width as usize * picture.height as usize * 3;
     if picture.width == 0 || picture.height == 0 || picture.data.len() != expected {
         return Err(Error::invalid("picture", "its size and its data differ"));
     }
     let encoder = webp::Encoder::from_rgb(&picture.data, picture.width, picture.height);
     encoder
-        .encode_simple(false, QUALITY)
+        .encode_simple(false, quality)
         .map(|webp| webp.to_vec())
         .map_err(|e| Error::store("encoding a thumbnail", format!("{e:?}")))
 }

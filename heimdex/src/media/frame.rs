@@ -95,6 +95,15 @@ impl VideoFrame {
     }
 }
 
+impl VideoFrame {
+    /// As [`to_rgb`](Self::to_rgb), the shorter side at most `edge`.
+    pub(crate) fn to_rgb_edge(&self, edge: u32) -> Result<RgbPicture> {
+        let (width, height) = display_size(self.width(), self.height(), self.sample_aspect, self.rotation);
+        let most = u32::from(u16::MAX);
+        if width < height { self.to_rgb(edge, most) } else { self.to_rgb(most, edge) }
+    }
+}
+
 fn fit((width, height): (u32, u32), (max_width, max_height): (u32, u32)) -> (u32, u32) {
     let scale = (f64::from(max_width) / f64::from(width.max(1)))
         .min(f64::from(max_height) / f64::from(height.max(1)))

@@ -47,7 +47,11 @@ impl Cursor {
 
 /// Of all that decides which hits there are, in which order; pages may differ in size.
 fn fingerprint(request: &SearchRequest) -> String {
-    let SearchRequest { query, filter, per_video, weights, fusion, min_similarity, .. } = request;
-    let all = serde_json::json!([query, filter, per_video, weights, fusion, min_similarity]);
-    blake3::hash(all.to_string().as_bytes()).to_hex()[..12].to_owned()
+    let asked = SearchRequest { limit: 0, cursor: None, explain: false, ..request.clone() };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(serde_json::json!(asked).to_string().as_bytes());
+    if let Some(image) = &request.image {
+        hasher.update(&image.width.to_le_bytes()).update(&image.data);
+    }
+    hasher.finalize().to_hex()[..12].to_owned()
 }

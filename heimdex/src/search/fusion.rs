@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::request::{ChannelScore, Fusion};
+use crate::embed::Calibration;
 use crate::store::ScoredScene;
 use crate::{SceneId, Timestamp};
 
@@ -10,10 +11,20 @@ use crate::{SceneId, Timestamp};
 const HALF_BM25: f32 = 5.0;
 
 /// What kind of score a channel gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scale {
     Bm25,
-    Cosine,
+    /// A cosine, and the least that the channel gives.
+    Cosine(f32),
+    /// A cosine that the model itself makes a probability of.
+    Probability(Calibration),
+}
+
+/// Which of the weighted sum's weights a channel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    Text,
+    Vision,
 }
 
 /// A channel's ranking, best first.
@@ -21,8 +32,7 @@ pub(super) struct Ranking {
     pub(super) channel: String,
     pub(super) weight: f32,
     pub(super) scale: Scale,
-    /// The least score that the channel gives.
-    pub(super) floor: f32,
+    pub(super) group: Group,
     pub(super) scenes: Vec<ScoredScene>,
 }
 
@@ -37,38 +47,54 @@ pub(super) struct Fused {
 
 /// All scenes of all rankings, best first; equal scores by scene.
 pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
-    let mut all: BTreeMap<SceneId, (Fused, f64)> = BTreeMap::new();
+    let mut all: BTreeMap<SceneId, Sum> = BTreeMap::new();
     for ranking in rankings {
         for (i, found) in ranking.scenes.iter().enumerate() {
-            let entry = all.entry(found.scene).or_insert_with(|| {
-                (Fused { scene: found.scene, score: 0.0, time: None, channels: Vec::new() }, 0.0)
-            });
             let weight = f64::from(ranking.weight);
-            match fusion {
-                Fusion::ReciprocalRank { k } => entry.1 += weight / (f64::from(k) + i as f64 + 1.0),
-                // All channels so far are of one group.
-                Fusion::Weighted { text, .. } => {
-                    entry.1 += f64::from(text) * weight * calibrated(ranking, found.score);
+            let part = match (fusion, ranking.group) {
+                (Fusion::ReciprocalRank { k }, _) => weight / (f64::from(k) + i as f64 + 1.0),
+                (Fusion::Weighted { text, .. }, Group::Text) => {
+                    f64::from(text) * weight * calibrated(ranking.scale, found.score)
                 }
+                (Fusion::Weighted { vision, .. }, Group::Vision) => {
+                    f64::from(vision) * weight * calibrated(ranking.scale, found.score)
+                }
+            };
+            let sum = all.entry(found.scene).or_default();
+            sum.score += part;
+            // The moment is that of the channel that says most.
+            if found.time.is_some() && sum.time.is_none_or(|(best, _)| part > best) {
+                sum.time = found.time.map(|time| (part, time));
             }
-            entry.0.time = entry.0.time.or(found.time);
             let channel = ranking.channel.clone();
-            entry.0.channels.push(ChannelScore { channel, rank: i + 1, score: found.score });
+            sum.channels.push(ChannelScore { channel, rank: i + 1, score: found.score });
         }
     }
-    let mut fused: Vec<Fused> =
-        all.into_values().map(|(f, score)| Fused { score: score as f32, ..f }).collect();
+    let fused = all.into_iter().map(|(scene, sum)| Fused {
+        scene,
+        score: sum.score as f32,
+        time: sum.time.map(|(_, time)| time),
+        channels: sum.channels,
+    });
+    let mut fused: Vec<Fused> = fused.collect();
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.scene.cmp(&b.scene)));
     fused
 }
 
+/// A scene's parts so far.
+#[derive(Default)]
+struct Sum {
+    score: f64,
+    time: Option<(f64, Timestamp)>,
+    channels: Vec<ChannelScore>,
+}
+
 /// A score in 0..=1 by a fixed curve, so that a channel with one hit, or equal ones, still counts.
-fn calibrated(ranking: &Ranking, score: f32) -> f64 {
-    f64::from(match ranking.scale {
+fn calibrated(scale: Scale, score: f32) -> f64 {
+    f64::from(match scale {
         Scale::Bm25 => score.max(0.0) / (score.max(0.0) + HALF_BM25),
-        Scale::Cosine => {
-            0.5 + 0.5 * ((score - ranking.floor) / (1.0 - ranking.floor).max(1e-6)).clamp(0.0, 1.0)
-        }
+        Scale::Cosine(floor) => 0.5 + 0.5 * ((score - floor) / (1.0 - floor).max(1e-6)).clamp(0.0, 1.0),
+        Scale::Probability(calibration) => 0.5 + 0.5 * calibration.probability(score),
     })
 }
 
@@ -86,8 +112,8 @@ mod tests {
         Ranking {
             channel: channel.to_owned(),
             weight,
-            scale: if channel == "meaning" { Scale::Cosine } else { Scale::Bm25 },
-            floor: 0.25,
+            scale: if channel == "meaning" { Scale::Cosine(0.25) } else { Scale::Bm25 },
+            group: Group::Text,
             scenes: scenes
                 .iter()
                 .map(|(n, score)| ScoredScene { scene: scene(*n), score: *score, time: None })

@@ -5,6 +5,7 @@
 //!
 //! Uses [`crate::store`], [`crate::text`] and [`crate::embed`].
 
+mod channels;
 mod cursor;
 mod fusion;
 mod lexical;
@@ -15,54 +16,51 @@ mod request;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-
-use futures::channel::oneshot;
 
 pub use query::Query;
 pub use request::{ChannelScore, Fusion, Hit, HitVideo, SearchPage, SearchRequest};
 
-use crate::embed::{Role, TextEmbedder, Vector};
-use crate::store::{IndexStore, SceneRecord, ScoredScene};
+use crate::embed::Models;
+use crate::store::{IndexStore, SceneRecord};
 use crate::{Error, LibraryId, Result, SceneId};
+use channels::Channels;
 use cursor::Cursor;
-use fusion::{Fused, Ranking, Scale, fuse};
+use fusion::{Fused, fuse};
 use lexical::Lexical;
-
-/// How many scenes a channel gives. Fixed, so that a later page sees the same ranking.
-const DEPTH: usize = 500;
-
-/// The same where hits of one video are capped, and many may be left out.
-const CAPPED_DEPTH: usize = 4000;
-
-/// The channel of vectors.
-const MEANING: &str = "meaning";
 
 /// Searches a library.
 ///
-/// Without an embedder, and in a library without vectors, scenes are found by their words.
+/// Without models, and in a library without vectors, scenes are found by their words.
 ///
 /// # Errors
 /// [`ErrorKind::Query`](crate::ErrorKind::Query) and [`Invalid`](crate::ErrorKind::Invalid) when the
 /// request cannot be read; [`Space`](crate::ErrorKind::Space) when the library's vectors are of
-/// another model than the embedder's.
+/// another model than the one given; [`ModelMissing`](crate::ErrorKind::ModelMissing) when a picture
+/// is given and no model looks at pictures; [`NotFound`](crate::ErrorKind::NotFound) when the scene to
+/// be like has no vectors.
 pub async fn search(
     store: &dyn IndexStore,
     library: LibraryId,
-    embedder: Option<&Arc<dyn TextEmbedder>>,
+    models: &Models,
     request: &SearchRequest,
 ) -> Result<SearchPage> {
     request.validate()?;
-    let query = Query::parse(&request.query)?;
+    let by_example = request.like.is_some() || request.image.is_some();
+    let query = match request.query.trim() {
+        "" if by_example => Query::default(),
+        text => Query::parse(text)?,
+    };
     if let Some(name) = query.people.first() {
         let message = format!("person:\"{name}\": no people are enrolled in this library");
         return Err(Error::Query(message));
     }
     let cursor = request.cursor.as_deref().map(|text| Cursor::read(text, request)).transpose()?;
     let lexical = Lexical::of(&query);
-    let rankings = rankings(store, library, embedder, request, &query, &lexical).await?;
+    let channels = Channels { store, library, models, request, query: &query, lexical: &lexical };
+    let rankings = channels.rankings().await?;
 
     let mut fused = fuse(&rankings, request.fusion);
+    fused.retain(|hit| Some(hit.scene) != request.like);
     if let Some(cap) = request.per_video {
         let mut seen: HashMap<_, usize> = HashMap::new();
         fused.retain(|hit| {
@@ -87,93 +85,6 @@ pub async fn search(
         })
         .collect();
     Ok(SearchPage { hits, total, next })
-}
-
-/// One ranking for each channel that has a weight.
-async fn rankings(
-    store: &dyn IndexStore,
-    library: LibraryId,
-    embedder: Option<&Arc<dyn TextEmbedder>>,
-    request: &SearchRequest,
-    query: &Query,
-    lexical: &Lexical,
-) -> Result<Vec<Ranking>> {
-    let depth = if request.per_video.is_some() { CAPPED_DEPTH } else { DEPTH };
-    let weighed = request.weights.iter().filter(|(_, weight)| **weight > 0.0);
-    let looked_up = weighed.map(|(channel, weight)| async move {
-        let (scale, floor, scenes) = if channel == MEANING {
-            let floor = request.min_similarity;
-            (Scale::Cosine, floor, meaning(store, library, embedder, request, query, depth).await?)
-        } else if lexical.is_empty() {
-            (Scale::Bm25, 0.0, Vec::new())
-        } else {
-            let found = store.search_text(library, channel, &lexical.query, &request.filter, depth).await?;
-            (Scale::Bm25, 0.0, found)
-        };
-        Ok::<_, Error>(Ranking { channel: channel.clone(), weight: *weight, scale, floor, scenes })
-    });
-    let mut rankings = futures::future::try_join_all(looked_up).await?;
-    if !lexical.query.all.is_empty() {
-        // A phrase must be said or named: other channels only order what words have found.
-        let named: std::collections::HashSet<SceneId> = rankings
-            .iter()
-            .filter(|r| r.scale == Scale::Bm25)
-            .flat_map(|r| &r.scenes)
-            .map(|s| s.scene)
-            .collect();
-        for ranking in &mut rankings {
-            ranking.scenes.retain(|s| named.contains(&s.scene));
-        }
-    }
-    Ok(rankings)
-}
-
-/// Scenes whose text means the same, as far as the model can tell.
-async fn meaning(
-    store: &dyn IndexStore,
-    library: LibraryId,
-    embedder: Option<&Arc<dyn TextEmbedder>>,
-    request: &SearchRequest,
-    query: &Query,
-    depth: usize,
-) -> Result<Vec<ScoredScene>> {
-    let sentence = query.sentence();
-    let Some(embedder) = embedder.filter(|_| !sentence.is_empty()) else { return Ok(Vec::new()) };
-    let spaces = store.spaces(library).await?;
-    if spaces.is_empty() {
-        return Ok(Vec::new());
-    }
-    let space = embedder.spec().space();
-    if spaces.iter().all(|spec| spec.space() != space) {
-        let held: Vec<String> =
-            spaces.iter().map(|s| format!("{} ({} dimensions)", s.model, s.dim)).collect();
-        return Err(Error::Space(format!(
-            "the query was embedded by {} ({} dimensions), the library by {}; search with that model, or index again \
-             with this one",
-            embedder.spec().model,
-            embedder.spec().dim,
-            held.join(", "),
-        )));
-    }
-    let vector = embed(Arc::clone(embedder), sentence).await?;
-    let mut found = store.search_vectors(library, &space, &vector, &request.filter, depth).await?;
-    found.retain(|scene| scene.score >= request.min_similarity);
-    Ok(found)
-}
-
-/// Embeds on a thread of its own: models block, and the caller's runtime must not.
-async fn embed(embedder: Arc<dyn TextEmbedder>, text: String) -> Result<Vector> {
-    let (send, receive) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("heimdex-query".into())
-        .spawn(move || {
-            let result = embedder.embed(&[text.as_str()], Role::Query);
-            // A search that nobody waits for any more needs no vector.
-            let _ = send.send(result);
-        })
-        .map_err(|e| Error::io("thread heimdex-query", e))?;
-    let vectors = receive.await.map_err(|_| Error::model("query", "the model's thread panicked"))??;
-    vectors.into_iter().next().ok_or_else(|| Error::model("query", "the model gave no vector"))
 }
 
 fn hit(fused: &Fused, record: SceneRecord, lexical: &Lexical, explain: bool) -> Hit {

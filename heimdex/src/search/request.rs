@@ -1,9 +1,11 @@
 //! What is asked and what is answered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::media::RgbPicture;
 use crate::store::Filter;
 use crate::transcript::Word;
 use crate::{Error, Result, SceneId, Span, Timestamp};
@@ -61,14 +63,26 @@ pub struct SearchRequest {
     pub cursor: Option<String>,
     /// At most this many hits of one video.
     pub per_video: Option<usize>,
-    /// Weight of each channel: `speech` and `title` by words, `meaning` by vectors, and the name of
-    /// any text channel of your own. 0 leaves a channel out.
+    /// What is like this scene: by its pictures (`likeness`) and by what is said in it (`meaning`).
+    /// The scene itself is not found.
+    pub like: Option<SceneId>,
+    /// What looks like this picture (`likeness`).
+    #[serde(skip)]
+    pub image: Option<Arc<RgbPicture>>,
+    /// Weight of each channel: `speech` and `title` by words, `meaning` by vectors of what is said,
+    /// `visual` by the query's words in pictures, `likeness` by pictures, and the name of any text
+    /// channel of your own. 0 leaves a channel out.
     pub weights: BTreeMap<String, f32>,
     /// How rankings become one.
     pub fusion: Fusion,
     /// Least cosine at which two texts are about the same thing. Measured with all-MiniLM-L6-v2; see
     /// `docs/search.md`.
     pub min_similarity: f32,
+    /// Least probability, by the image model's own calibration, that the query's words describe a
+    /// picture. A model without one (CLIP) has a floor of its own.
+    pub min_probability: f32,
+    /// Least cosine at which two pictures look alike.
+    pub min_likeness: f32,
     /// Fill [`Hit::channels`].
     pub explain: bool,
 }
@@ -81,11 +95,15 @@ impl Default for SearchRequest {
             limit: 10,
             cursor: None,
             per_video: None,
-            weights: [("speech", 1.2), ("meaning", 1.0), ("title", 0.6)]
+            like: None,
+            image: None,
+            weights: [("speech", 1.2), ("meaning", 1.0), ("visual", 1.0), ("likeness", 1.0), ("title", 0.6)]
                 .map(|(n, w)| (n.to_owned(), w))
                 .into(),
             fusion: Fusion::default(),
             min_similarity: 0.25,
+            min_probability: 0.001,
+            min_likeness: 0.6,
             explain: false,
         }
     }
@@ -116,8 +134,13 @@ impl SearchRequest {
         if !fits {
             return Err(Error::invalid("fusion", "its numbers must be 0 or more"));
         }
-        if !self.min_similarity.is_finite() {
-            return Err(Error::invalid("min_similarity", "must be a number"));
+        for (field, floor) in [("min_similarity", self.min_similarity), ("min_likeness", self.min_likeness)] {
+            if !floor.is_finite() {
+                return Err(Error::invalid(field, "must be a number"));
+            }
+        }
+        if !(self.min_probability > 0.0 && self.min_probability < 1.0) {
+            return Err(Error::invalid("min_probability", "must lie between 0 and 1"));
         }
         Ok(())
     }
@@ -182,6 +205,6 @@ pub struct ChannelScore {
     pub channel: String,
     /// From 1.
     pub rank: usize,
-    /// BM25 for words, cosine for meaning.
+    /// BM25 for words, cosine for vectors.
     pub score: f32,
 }

@@ -258,7 +258,7 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
     async fn set_state(&self, library: LibraryId, video: &VideoRecord) -> Result<()>;
 
     /// Removes a video, all that was derived from it, its stages and checkpoints. Returns the keys
-    /// of its thumbnails, for the caller to delete; `None` when there was no such video.
+    /// of its thumbnails and pictures, for the caller to delete; `None` when there was no such video.
     async fn delete_video(&self, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>>;
 
     /// One video.
@@ -298,6 +298,9 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
 
     /// The scenes of these ids, in the order given; ids that are gone are left out.
     async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>>;
+
+    /// The vectors of a scene, in the order stored; none for a scene that is gone.
+    async fn scene_vectors(&self, library: LibraryId, scene: SceneId) -> Result<Vec<VectorRow>>;
 
     /// The embedding spaces of a library that hold vectors.
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>>;

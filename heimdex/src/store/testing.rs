@@ -31,7 +31,7 @@ macro_rules! store_tests {
             titles_find_the_first_scene, paging_visits_all_once, ordering_is_deterministic, libraries_are_separate,
             libraries_do_not_move_scores, delete_cascades, placeholders_are_never_found, a_state_keeps_the_index,
             concurrent_writers, checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
-            unknown_spaces_are_errors
+            unknown_spaces_are_errors, vectors_of_a_scene
         );
     };
     ($open:expr; $($name:ident),+) => {
@@ -106,6 +106,7 @@ pub fn video(name: &str, seed: u64, says: &[&str]) -> IndexedVideo {
                 shot: i,
                 quality: 0.1 + i as f32 / 7.0,
                 thumbnail: Some(format!("{id}/{i}.webp")),
+                picture: Some(format!("{id}/{i}.picture.webp")),
             })
             .collect(),
         transcript: Some(TranscriptSource::File { name: format!("{name}.srt") }),
@@ -461,7 +462,8 @@ pub async fn delete_cascades(store: &dyn IndexStore) {
     store.search_vectors(library(), &spec().space(), &vector(1), &Filter::default(), 5).await.unwrap();
     store.save_checkpoint(library(), video_id, Stage::Decode, "k", b"x").await.unwrap();
     let files = store.delete_video(library(), video_id).await.unwrap().unwrap();
-    assert_eq!(files, [format!("{video_id}/0.webp"), format!("{video_id}/1.webp")]);
+    let kept = |i: u32| [format!("{video_id}/{i}.picture.webp"), format!("{video_id}/{i}.webp")];
+    assert_eq!(files, [kept(0), kept(1)].concat());
     assert_eq!(store.delete_video(library(), video_id).await.unwrap(), None);
     assert_eq!(store.video(library(), video_id).await.unwrap(), None);
     assert_eq!(store.checkpoint(library(), video_id, Stage::Decode, "k").await.unwrap(), None);
@@ -588,6 +590,16 @@ pub async fn nothing_found_is_not_never_ran(store: &dyn IndexStore) {
         let read = store.indexed_video(library(), video.video.id).await.unwrap().unwrap();
         assert_eq!(read.transcript.is_some(), video.transcript.is_some());
     }
+}
+
+/// What is like a scene is looked for with the scene's own vectors.
+pub async fn vectors_of_a_scene(store: &dyn IndexStore) {
+    let stored = video("a", 1, &["red car", "blue bus"]);
+    store.replace_video(library(), &stored).await.unwrap();
+    let rows = store.scene_vectors(library(), id("a", 1)).await.unwrap();
+    assert_eq!(rows, stored.scenes[1].vectors);
+    assert!(store.scene_vectors(library(), id("a", 2)).await.unwrap().is_empty());
+    assert!(store.scene_vectors(LibraryId::named("other"), id("a", 1)).await.unwrap().is_empty());
 }
 
 /// Nothing that people type reaches the query languages below.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heimdex::Timestamp;
+use heimdex::{SceneId, Timestamp};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -110,8 +110,11 @@ pub(crate) struct ModelArgs {
     /// Model for search by meaning: a name or a folder
     #[arg(long, env = "HEIMDEX_MODEL", value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
+    /// Model for search by what is shown: a name or a folder
+    #[arg(long, env = "HEIMDEX_IMAGE_MODEL", value_name = "NAME|DIR")]
+    pub(crate) image_model: Option<String>,
     /// Words only, no model
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long, conflicts_with_all = ["model", "image_model"])]
     pub(crate) no_model: bool,
 }
 
@@ -141,7 +144,14 @@ pub(crate) struct DetectorArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     /// Words, "quoted phrases"
-    pub(crate) query: String,
+    #[arg(required_unless_present_any = ["image", "like"])]
+    pub(crate) query: Option<String>,
+    /// Scenes that look like this picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+    /// Scenes like this one: VIDEO:NUMBER, as `--json` prints it
+    #[arg(long, value_name = "SCENE")]
+    pub(crate) like: Option<SceneId>,
     /// Hits on a page
     #[arg(long, short, default_value_t = 10)]
     pub(crate) limit: usize,

@@ -1,9 +1,9 @@
-//! `heimdex doctor`, and the model that the commands use.
+//! `heimdex doctor`, and the models that the commands use.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heimdex::embed::{Bert, TextEmbedder};
+use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Modality, Models, TextEmbedder, TextEncoder};
 use heimdex::index::Pipeline;
 use heimdex::{ErrorKind, Heimdex, Result, models};
 use serde_json::json;
@@ -19,58 +19,92 @@ const DEFAULT_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 pub(crate) const MODEL_HINT: &str =
     "search is by word only; to add meaning: make model (or heimdex index --model FOLDER), then index again";
 
-/// The model to index with: the one asked for, else the default where it is on this machine.
-pub(crate) fn embedder(args: &ModelArgs) -> Result<Option<Arc<dyn TextEmbedder>>> {
+/// The models to index with: those asked for, else those that the library was indexed with, else the
+/// default for texts where it is on this machine.
+pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> {
     if args.no_model {
-        return Ok(None);
+        return Ok(Models::default());
     }
-    let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-    match open(name) {
-        Err(error) if error.kind() == ErrorKind::ModelMissing && args.model.is_none() => Ok(None),
-        result => result.map(Some),
-    }
+    let spaces = match library::open(global, Pipeline::builder().build()?).await {
+        Ok(library) => library.store().spaces(library.library()).await?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let used =
+        |modality| spaces.iter().find(|spec| spec.modality == modality).map(|spec| spec.model.as_str());
+    let text = match args.model.as_deref().or(used(Modality::Text)) {
+        Some(name) => Some(text_model(name)?),
+        None => match text_model(DEFAULT_MODEL) {
+            Err(error) if error.kind() == ErrorKind::ModelMissing => None,
+            result => Some(result?),
+        },
+    };
+    let image = args.image_model.as_deref().or(used(Modality::Image)).map(image_model).transpose()?;
+    Ok(Models { text, image })
 }
 
-/// The model that made the library's vectors, where there are any.
+/// The models that made the library's vectors, where there are any.
 ///
-/// A model that is not on this machine leaves search by word, and a remark.
-pub(crate) async fn embedder_of(
-    library: &Heimdex,
-    args: &ModelArgs,
-) -> Result<Option<Arc<dyn TextEmbedder>>> {
+/// A model that is not on this machine leaves search by what is left, and a remark.
+pub(crate) async fn models_of(library: &Heimdex, args: &ModelArgs) -> Result<Models> {
+    let mut models = Models::default();
+    if args.no_model {
+        return Ok(models);
+    }
     let spaces = library.store().spaces(library.library()).await?;
-    if args.no_model || spaces.is_empty() {
-        return Ok(None);
-    }
+    let of = |modality: Modality| spaces.iter().filter(move |spec| spec.modality == modality);
     if let Some(name) = &args.model {
-        return open(name).map(Some);
+        models.text = Some(text_model(name)?);
+    } else {
+        models.text = first(of(Modality::Text), "not by meaning", text_model, |model| model.spec().space())?;
     }
+    if let Some(name) = &args.image_model {
+        models.image = Some(image_model(name)?);
+    } else {
+        models.image =
+            first(of(Modality::Image), "not by what is shown", image_model, |model| model.spec().space())?;
+    }
+    Ok(models)
+}
+
+/// The first of these models that is on this machine as it was.
+fn first<'a, T>(
+    specs: impl Iterator<Item = &'a EmbedSpec>,
+    without: &str,
+    open: impl Fn(&str) -> Result<T>,
+    space: impl Fn(&T) -> String,
+) -> Result<Option<T>> {
     let mut missing = Vec::new();
-    for spec in &spaces {
+    for spec in specs {
         match open(&spec.model) {
-            Ok(embedder) if embedder.spec().space() == spec.space() => return Ok(Some(embedder)),
+            Ok(model) if space(&model) == spec.space() => return Ok(Some(model)),
             Ok(_) => missing.push(format!("{}: what is on this machine is another revision", spec.model)),
             Err(error) if error.kind() == ErrorKind::ModelMissing => missing.push(error.to_string()),
             Err(error) => return Err(error),
         }
     }
     for reason in missing {
-        output::note(format!("by word only: {}", output::safe(&reason)));
+        output::note(format!("{without}: {}", output::safe(&reason)));
     }
     Ok(None)
 }
 
-fn open(name: &str) -> Result<Arc<dyn TextEmbedder>> {
-    let folder = models::resolve(name)?;
-    Ok(Arc::new(Bert::open(folder)?))
+fn text_model(name: &str) -> Result<Arc<dyn TextEmbedder>> {
+    Ok(Arc::new(TextEncoder::open(models::resolve(name)?)?))
+}
+
+fn image_model(name: &str) -> Result<Arc<dyn ImageEmbedder>> {
+    Ok(Arc::new(DualEncoder::open(models::resolve(name)?)?))
 }
 
 pub(crate) async fn run(global: &Global) -> Outcome {
     let folder = library::folder(global)?;
     let model: std::result::Result<PathBuf, String> =
         models::resolve(DEFAULT_MODEL).map_err(|e| e.to_string());
-    let loads =
-        model.as_ref().ok().map(|path| Bert::open(path).map(|m| m.spec().clone()).map_err(|e| e.to_string()));
+    let loads = model
+        .as_ref()
+        .ok()
+        .map(|path| TextEncoder::open(path).map(|m| m.spec().clone()).map_err(|e| e.to_string()));
     let library = match library::open(global, Pipeline::builder().build()?).await {
         Ok(library) => Ok(Some(library::all_videos(&library).await?.len())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

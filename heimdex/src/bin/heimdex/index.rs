@@ -29,14 +29,17 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         )
         .into());
     }
-    let embedder = doctor::embedder(&args.model)?;
+    let models = doctor::models(global, &args.model).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
         pipeline = pipeline.thumbnails(library::thumbnails(&folder));
     }
-    let words_only = embedder.is_none();
-    if let Some(embedder) = embedder {
-        pipeline = pipeline.text(embedder);
+    let words_only = models.text.is_none() && models.image.is_none();
+    if let Some(text) = models.text {
+        pipeline = pipeline.text(text);
+    }
+    if let Some(image) = models.image {
+        pipeline = pipeline.image(image);
     }
     let library = library::open_or_make(&folder, pipeline.build()?).await?;
 

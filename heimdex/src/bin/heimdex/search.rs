@@ -1,6 +1,10 @@
 //! `heimdex search`
 
+use std::path::Path;
+use std::sync::Arc;
+
 use heimdex::index::Pipeline;
+use heimdex::media::RgbPicture;
 use heimdex::search::{Hit, SearchRequest, search};
 use heimdex::store::Filter;
 use heimdex::{Error, Heimdex, Span, Timestamp};
@@ -17,9 +21,9 @@ pub(crate) async fn run(global: &Global, args: SearchArgs) -> Outcome {
     let library = library::open(global, Pipeline::builder().build()?).await?;
     let request = request(&library, &args).await?;
     // The library says which model it needs, so the model is opened after it.
-    let embedder = doctor::embedder_of(&library, &args.model).await?;
-    let page = search(library.store(), library.library(), embedder.as_ref(), &request).await?;
-    let by_word_only = embedder.is_none();
+    let models = doctor::models_of(&library, &args.model).await?;
+    let page = search(library.store(), library.library(), &models, &request).await?;
+    let by_word_only = models.text.is_none() && models.image.is_none();
     if global.json {
         return output::json(&page);
     }
@@ -56,13 +60,25 @@ async fn request(library: &Heimdex, args: &SearchArgs) -> heimdex::Result<Search
     filter.min_duration = args.min_duration;
     filter.max_duration = args.max_duration;
     filter.languages.clone_from(&args.language);
-    let mut request = SearchRequest::new(&args.query);
+    let mut request = SearchRequest::new(args.query.clone().unwrap_or_default());
+    request.like = args.like;
+    if let Some(path) = &args.image {
+        request.image = Some(Arc::new(picture(path)?));
+    }
     request.filter = filter;
     request.limit = args.limit;
     request.cursor.clone_from(&args.cursor);
     request.per_video = args.per_video;
     request.explain = args.explain;
     Ok(request)
+}
+
+fn picture(path: &Path) -> heimdex::Result<RgbPicture> {
+    let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+    if size > RgbPicture::MAX_FILE_BYTES as u64 {
+        return Err(Error::invalid("image", format!("{} is larger than 64 MiB", path.display())));
+    }
+    RgbPicture::decode(&std::fs::read(path).map_err(|e| Error::io(path, e))?)
 }
 
 fn show(number: usize, hit: &Hit, style: Style) -> Outcome {

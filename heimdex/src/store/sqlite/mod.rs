@@ -21,7 +21,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{
-    Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VideoRecord,
+    Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VectorRow,
+    VideoRecord,
 };
 use crate::embed::{EmbedSpec, Vector};
 use crate::{Error, LibraryId, Result, SceneId, Stage, VideoId};
@@ -175,6 +176,10 @@ impl IndexStore for SqliteStore {
 
     async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
         read::scenes(&self.readers, library, ids).await
+    }
+
+    async fn scene_vectors(&self, library: LibraryId, scene: SceneId) -> Result<Vec<VectorRow>> {
+        read::scene_vectors(&self.readers, library, scene).await
     }
 
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>> {

@@ -119,7 +119,7 @@ pub(super) async fn indexed_video(
     for sql in [
         sql.as_str(),
         "SELECT start_us, end_us FROM shots WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
-        "SELECT time_us, shot, quality, thumbnail FROM keyframes WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
+        "SELECT time_us, shot, quality, thumbnail, picture FROM keyframes WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT segment FROM segments WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT ordinal, start_us, end_us, shot, speech, words, texts FROM scenes
          WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
@@ -146,14 +146,8 @@ pub(super) async fn indexed_video(
         .collect::<Result<Vec<_>>>()?;
     for row in vectors {
         let ordinal = number(row, "ordinal")?;
-        let vector = VectorRow {
-            space: get(row, "space")?,
-            origin: parsed(row, "origin")?,
-            time: time(row, "time_us")?,
-            vector: Vector::try_from(floats(get(row, "vector")?))?,
-        };
         if let Some(scene) = scenes.get_mut(ordinal as usize) {
-            scene.vectors.push(vector);
+            scene.vectors.push(vector(row)?);
         }
     }
     Ok(Some(IndexedVideo {
@@ -165,6 +159,33 @@ pub(super) async fn indexed_video(
         scenes,
         spaces: parsed(row, "spaces")?,
     }))
+}
+
+fn vector(row: &SqliteRow) -> Result<VectorRow> {
+    Ok(VectorRow {
+        space: get(row, "space")?,
+        origin: parsed(row, "origin")?,
+        time: time(row, "time_us")?,
+        vector: Vector::try_from(floats(get(row, "vector")?))?,
+    })
+}
+
+pub(super) async fn scene_vectors(
+    pool: &SqlitePool,
+    library: LibraryId,
+    scene: SceneId,
+) -> Result<Vec<VectorRow>> {
+    let rows = sqlx::query(
+        "SELECT s.space, v.origin, v.time_us, v.vector FROM vectors v JOIN spaces s USING (space_id)
+         WHERE v.library_id = ? AND v.video_id = ? AND v.ordinal = ? ORDER BY v.vector_id",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(scene.video))
+    .bind(scene.ordinal)
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading vectors"))?;
+    rows.iter().map(vector).collect()
 }
 
 fn scene(row: &SqliteRow) -> Result<Scene> {
@@ -183,6 +204,7 @@ fn keyframe(row: &SqliteRow) -> Result<Keyframe> {
         shot: number(row, "shot")?,
         quality: get::<f64>(row, "quality")? as f32,
         thumbnail: get(row, "thumbnail")?,
+        picture: get(row, "picture")?,
     })
 }
 
@@ -213,7 +235,7 @@ pub(super) async fn scenes(
         let Some(row) = row else { continue };
         let scene = scene(&row)?;
         let keyframes = sqlx::query(
-            "SELECT time_us, shot, quality, thumbnail FROM keyframes
+            "SELECT time_us, shot, quality, thumbnail, picture FROM keyframes
              WHERE library_id = ? AND video_id = ? AND shot = ? ORDER BY ordinal",
         )
         .bind(library_bytes(library))

@@ -55,8 +55,10 @@ pub(super) async fn delete(
 ) -> Result<Option<Vec<String>>> {
     let failed = failed("deleting a video");
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
-    let thumbnails = sqlx::query_scalar(
-        "SELECT thumbnail FROM keyframes WHERE library_id = ? AND video_id = ? AND thumbnail IS NOT NULL ORDER BY ordinal",
+    let files = sqlx::query_scalar(
+        "SELECT file FROM (SELECT ordinal, thumbnail AS file FROM keyframes WHERE library_id = ?1 AND video_id = ?2
+                           UNION ALL SELECT ordinal, picture FROM keyframes WHERE library_id = ?1 AND video_id = ?2)
+         WHERE file IS NOT NULL ORDER BY ordinal, file",
     )
     .bind(library_bytes(library))
     .bind(video_bytes(video))
@@ -79,7 +81,7 @@ pub(super) async fn delete(
     }
     note_change(&mut tx, library, video).await?;
     tx.commit().await.map_err(&failed)?;
-    Ok(Some(thumbnails))
+    Ok(Some(files))
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
@@ -177,9 +179,10 @@ async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
                SELECT ?1, ?2, key, value ->> 0, value ->> 1 FROM json_each(?3)";
     insert_rows(tx, library, id, sql, shots).await?;
 
-    let keyframes = video.keyframes.iter().map(|k| json!([k.time, k.shot, k.quality, k.thumbnail])).collect();
-    let sql = "INSERT INTO keyframes (library_id, video_id, ordinal, time_us, shot, quality, thumbnail)
-               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?3)";
+    let keyframes =
+        video.keyframes.iter().map(|k| json!([k.time, k.shot, k.quality, k.thumbnail, k.picture])).collect();
+    let sql = "INSERT INTO keyframes (library_id, video_id, ordinal, time_us, shot, quality, thumbnail, picture)
+               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?3)";
     insert_rows(tx, library, id, sql, keyframes).await?;
 
     let segments = video.segments.iter().map(|segment| json!([segment])).collect();
