@@ -91,6 +91,21 @@ pub(super) fn places(name: &str, places: &Places) -> Result<Vec<Place>> {
     Ok(found)
 }
 
+/// The snapshot of one revision.
+#[cfg(feature = "hub")]
+pub(super) fn at(
+    full: &str,
+    revision: &str,
+    known: Option<&'static KnownModel>,
+    cache: &Path,
+) -> Vec<Place> {
+    let model = repo_folder(cache, full);
+    let commit = std::fs::read_to_string(model.join("refs").join(revision));
+    let commit = commit.map_or_else(|_| revision.to_owned(), |c| c.trim().to_owned());
+    let pinned = known.filter(|k| k.revision == Some(commit.as_str()));
+    vec![Place { folder: model.join("snapshots").join(commit), pinned }]
+}
+
 /// The folder of a repository in the hub's cache.
 pub(super) fn repo_folder(cache: &Path, full: &str) -> PathBuf {
     cache.join(format!("models--{}", full.replace('/', "--")))
@@ -135,7 +150,8 @@ pub(super) fn find(name: &str, among: &Places) -> Result<PathBuf> {
     }))
 }
 
-fn check(
+/// Fails when a known model's file, or any model's folder, is not whole.
+pub(super) fn check(
     path: &Path,
     known: Option<&KnownModel>,
     pinned: Option<&KnownModel>,
