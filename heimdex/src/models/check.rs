@@ -155,10 +155,15 @@ pub fn verify(name: &str, options: &HubOptions, cancel: &Cancel) -> Result<Vec<C
     }
     let checked = |target: &super::hub::Target| {
         let (name, known) = (target.name.as_str(), target.known);
-        let mut places = places::places(name, &options.places())?;
-        if let Some(revision) = &options.revision {
-            places = places::at(&target.repo, revision, known, &options.cache);
-        }
+        let places = match &options.revision {
+            Some(revision) => places::at(&target.repo, revision, known, &options.cache),
+            None => {
+                let mut places = places::places(name, &options.places())?;
+                // A first pull that was cut off has no branch yet.
+                places.extend(places::snapshots(&target.repo, &options.cache));
+                places
+            }
+        };
         let here = |place: &&Place| is_here(&place.folder, known);
         match places.iter().find(here) {
             Some(place) => check(name, place, known, cancel),
@@ -177,7 +182,9 @@ fn is_here(folder: &Path, known: Option<&KnownModel>) -> bool {
         Some(model) if model.ggml().is_some() => {
             model.files.iter().any(|f| folder.join(f.path).exists() || incomplete(folder, f).is_some())
         }
-        _ => folder.is_dir() || known.is_some_and(|m| m.files.iter().any(|f| incomplete(folder, f).is_some())),
+        _ => {
+            folder.is_dir() || known.is_some_and(|m| m.files.iter().any(|f| incomplete(folder, f).is_some()))
+        }
     }
 }
 
@@ -194,7 +201,8 @@ fn check(
         names.push(file.to_owned());
     } else {
         walk(folder, "", &mut names)?;
-        let missing = known.map_or(&[][..], |k| k.files).iter().filter(|f| !names.iter().any(|n| n == f.path));
+        let missing =
+            known.map_or(&[][..], |k| k.files).iter().filter(|f| !names.iter().any(|n| n == f.path));
         let missing: Vec<_> = missing.map(|f| f.path.to_owned()).collect();
         // By hand only what the loader needs may be there.
         names.extend(missing.into_iter().filter(|f| pinned.is_some() || f == "model.safetensors"));

@@ -69,9 +69,10 @@ impl Download<'_> {
         while part.length < bytes {
             self.cancel.check()?;
             let before = received;
-            let outcome = self.client.content(self.wanted, part.length, bytes).and_then(|rest| {
-                self.stream(rest, &mut part, &mut received, on_bytes)
-            });
+            let outcome = self
+                .client
+                .content(self.wanted, part.length, bytes)
+                .and_then(|rest| self.stream(rest, &mut part, &mut received, on_bytes));
             if received > before {
                 retry.progressed();
             }
@@ -170,7 +171,8 @@ impl Part {
         if let Some((expected, found)) = self.hasher.mismatch(download.expected) {
             self.remove();
             let Wanted { repo, file, .. } = download.wanted;
-            let message = format!("{file}: wrong content, hash {found} in place of {expected}; it was removed");
+            let message =
+                format!("{file}: wrong content, hash {found} in place of {expected}; it was removed");
             return Err(Error::model(repo, message));
         }
         let blob = download.repo.blob(&download.described.etag);

@@ -74,12 +74,7 @@ impl Hasher {
 }
 
 /// Reads a file through `hasher`.
-pub(super) fn feed(
-    hasher: &mut Hasher,
-    path: &Path,
-    expected: &[Expected],
-    cancel: &Cancel,
-) -> Result<()> {
+pub(super) fn feed(hasher: &mut Hasher, path: &Path, expected: &[Expected], cancel: &Cancel) -> Result<()> {
     let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let mut buffer = vec![0; 1 << 20];
     loop {

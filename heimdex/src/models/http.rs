@@ -213,8 +213,7 @@ impl Client {
         from: Option<u64>,
         wanted: Wanted<'_>,
     ) -> Result<Response<Body>, Failure> {
-        let mut request =
-            if *method == Method::HEAD { self.agent.head(at) } else { self.agent.get(at) };
+        let mut request = if *method == Method::HEAD { self.agent.head(at) } else { self.agent.get(at) };
         if let Some(from) = from {
             request = request.header("Range", format!("bytes={from}-"));
         }
@@ -245,7 +244,8 @@ impl Client {
             _ => false,
         });
         // The address may carry a signature, so it is not told.
-        let bad = || Error::model(wanted.repo, format!("{}: a redirect that cannot be followed", wanted.file));
+        let bad =
+            || Error::model(wanted.repo, format!("{}: a redirect that cannot be followed", wanted.file));
         next.filter(|next| next.authority().is_some()).map(Some).ok_or_else(bad)
     }
 
@@ -255,7 +255,8 @@ impl Client {
         let status = answer.status().as_u16();
         match status {
             401 | 403 => {
-                let does = if self.token.is_some() { "the token does not open it" } else { "there is no token" };
+                let does =
+                    if self.token.is_some() { "the token does not open it" } else { "there is no token" };
                 let message = format!(
                     "{file}: the hub refuses access ({status}; {does}): it is private or gated, or does not \
                      exist; accept its licence at {}/{repo} and set HF_TOKEN",
@@ -286,7 +287,8 @@ impl Client {
                 Error::model(wanted.repo, format!("{}: {host} is no address", wanted.file)).into()
             }
             ureq::Error::LargeResponseHeader(..) => {
-                Error::model(wanted.repo, format!("{}: the header of {host} is too large", wanted.file)).into()
+                Error::model(wanted.repo, format!("{}: the header of {host} is too large", wanted.file))
+                    .into()
             }
             ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Http(_) => {
                 Failure::Lasting(failed(wanted.repo, message, Some(error)))

@@ -147,7 +147,8 @@ impl Target {
     /// The model as it is in the cache, without a word to anybody.
     fn offline(&self, options: &HubOptions) -> Result<PulledModel> {
         let cache = Repo::new(&options.cache, &self.repo);
-        let commit = if self.is_commit() { Some(self.revision.clone()) } else { cache.commit_of(&self.revision) };
+        let commit =
+            if self.is_commit() { Some(self.revision.clone()) } else { cache.commit_of(&self.revision) };
         let folder = cache.snapshot(commit.as_deref().unwrap_or(&self.revision));
         let there = |file: &&KnownFile| !has(&folder.join(file.path), self.pinned().and(file.bytes));
         let missing: Vec<&str> =
@@ -232,8 +233,8 @@ impl Pull<'_> {
             };
             return Ok((commit, known.files.iter().map(file).collect()));
         }
-        let listing = Retry::new(self.options, self.cancel)
-            .run(|| self.client.list(&target.repo, &target.revision))?;
+        let listing =
+            Retry::new(self.options, self.cancel).run(|| self.client.list(&target.repo, &target.revision))?;
         if listing.sha.len() != 40 || !is_hex(&listing.sha) || commit.is_some_and(|c| c != listing.sha) {
             return Err(Error::model(&target.name, "the hub answers with another commit than asked for"));
         }
@@ -330,7 +331,9 @@ mod tests {
         for bad in ["", "../x", "a/../b", "/etc/x", "a//b", "a/", ".", "a\\b", "C:x", "a/.", "a\0", "nul\n"] {
             assert!(!is_inside(bad), "{bad:?}");
         }
-        for good in ["config.json", "1_Pooling/config.json", ".gitattributes", "model-00001-of-00002.safetensors"] {
+        for good in
+            ["config.json", "1_Pooling/config.json", ".gitattributes", "model-00001-of-00002.safetensors"]
+        {
             assert!(is_inside(good), "{good:?}");
         }
     }
@@ -338,9 +341,17 @@ mod tests {
     #[test]
     fn only_what_is_needed_is_got() {
         let all = [
-            "README.md", "config.json", "pytorch_model.bin", "model.safetensors", "onnx/model.onnx",
-            "1_Pooling/config.json", "tokenizer.json", "onnx/config.json", "model.safetensors.index.json",
-            "model-00001-of-00002.safetensors", "other.safetensors",
+            "README.md",
+            "config.json",
+            "pytorch_model.bin",
+            "model.safetensors",
+            "onnx/model.onnx",
+            "1_Pooling/config.json",
+            "tokenizer.json",
+            "onnx/config.json",
+            "model.safetensors.index.json",
+            "model-00001-of-00002.safetensors",
+            "other.safetensors",
         ];
         let names = all.map(str::to_owned);
         assert_eq!(

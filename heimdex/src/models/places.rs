@@ -93,17 +93,22 @@ pub(super) fn places(name: &str, places: &Places) -> Result<Vec<Place>> {
 
 /// The snapshot of one revision.
 #[cfg(feature = "hub")]
-pub(super) fn at(
-    full: &str,
-    revision: &str,
-    known: Option<&'static KnownModel>,
-    cache: &Path,
-) -> Vec<Place> {
+pub(super) fn at(full: &str, revision: &str, known: Option<&'static KnownModel>, cache: &Path) -> Vec<Place> {
     let model = repo_folder(cache, full);
     let commit = std::fs::read_to_string(model.join("refs").join(revision));
     let commit = commit.map_or_else(|_| revision.to_owned(), |c| c.trim().to_owned());
     let pinned = known.filter(|k| k.revision == Some(commit.as_str()));
     vec![Place { folder: model.join("snapshots").join(commit), pinned }]
+}
+
+/// Every snapshot of a repository.
+#[cfg(feature = "hub")]
+pub(super) fn snapshots(full: &str, cache: &Path) -> Vec<Place> {
+    let entries = std::fs::read_dir(repo_folder(cache, full).join("snapshots"));
+    let folders = entries.into_iter().flatten().flatten().map(|e| e.path());
+    let mut places: Vec<_> = folders.map(|folder| Place { folder, pinned: None }).collect();
+    places.sort_by(|a, b| a.folder.cmp(&b.folder));
+    places
 }
 
 /// The folder of a repository in the hub's cache.
