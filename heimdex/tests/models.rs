@@ -86,7 +86,7 @@ fn a_model_is_pulled_into_the_layout_of_the_hub() {
     let setup = Setup::new(&hub);
     let mut seen = Vec::new();
     let pulled = models::pull(REPO, &setup.options, &Cancel::new(), &mut |p| {
-        seen.push((p.file.to_owned(), p.bytes, p.total))
+        seen.push((p.file.to_owned(), p.bytes, p.total));
     })
     .unwrap();
     assert_eq!(pulled.len(), 1);
@@ -459,9 +459,8 @@ fn a_known_model_is_held_against_the_hash_that_is_known() {
     // Of the right size, named by a hash of its own, and yet another file.
     let mut files = hub::model();
     files.insert("config.json".into(), vec![b' '; 612]);
-    let hub = Hub::with(files, move |request, answer| match request.path.contains("/resolve/") {
-        true => answer.with("X-Repo-Commit", revision),
-        false => answer,
+    let hub = Hub::with(files, move |request, answer| {
+        if request.path.contains("/resolve/") { answer.with("X-Repo-Commit", revision) } else { answer }
     });
     let setup = Setup::new(&hub);
     let error = pull("all-MiniLM-L6-v2", &setup.options).unwrap_err();
@@ -509,6 +508,56 @@ fn a_cancelled_pull_keeps_what_arrived() {
     assert_eq!(pulled.received_bytes, content.len() as u64 - arrived);
 }
 
+#[test]
+fn a_wait_can_be_cancelled() {
+    let cancel = Cancel::new();
+    let on_answer = cancel.clone();
+    let hub = failing(99, Request::is_content, move |_| {
+        on_answer.cancel();
+        Answer::status(429).with("Retry-After", "3600")
+    });
+    let mut setup = Setup::new(&hub);
+    setup.options.max_retry_wait = Duration::from_secs(3600);
+    let error = models::pull(REPO, &setup.options, &cancel, &mut |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+
+    // Also the wait for another process.
+    let content = content();
+    let lock = setup.options.cache.join(".locks/models--acme--tiny");
+    let lock = lock.join(hub::sha256(&content)).with_extension("lock");
+    let held = std::fs::File::create(lock).unwrap();
+    held.lock().unwrap();
+    let cancel = Cancel::new();
+    let on_answer = cancel.clone();
+    let hub = failing(
+        99,
+        |r| r.path.contains("model.safetensors"),
+        move |answer| {
+            on_answer.cancel();
+            answer
+        },
+    );
+    setup.options.endpoint = hub.endpoint();
+    let error = models::pull(REPO, &setup.options, &cancel, &mut |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(hub.contents().is_empty());
+}
+
+#[test]
+fn a_connection_that_stalls_is_given_up_and_taken_up() {
+    let content = content();
+    let hub = failing(1, Request::is_content, |mut answer| {
+        answer.hold = Some(300_000);
+        answer
+    });
+    let mut setup = Setup::new(&hub);
+    setup.options.idle_timeout = Duration::from_millis(300);
+    setup.pull().unwrap();
+    assert_eq!(std::fs::read(setup.blob(&content)).unwrap(), content);
+    assert_eq!(hub.contents()[1].range(), Some("bytes=300000-"));
+    hub.open();
+}
+
 const CHILD: &str = "HEIMDEX_TEST_HUB";
 
 /// This test again in a process of its own, which pulls and ends with 0 when that did.
@@ -527,7 +576,7 @@ fn child_pulls() {
     if let Ok(told) = std::env::var(CHILD) {
         let (endpoint, cache) = told.split_once('\n').unwrap();
         let mut options = HubOptions::new(cache);
-        options.endpoint = endpoint.to_owned();
+        endpoint.clone_into(&mut options.endpoint);
         std::process::exit(i32::from(pull(REPO, &options).is_err()));
     }
 }
@@ -585,6 +634,49 @@ fn a_killed_pull_is_taken_up() {
     assert_eq!(hub.contents().last().unwrap().range(), Some("bytes=600000-"));
     assert_eq!(std::fs::read(setup.blob(&content())).unwrap(), content());
     hub.open();
+}
+
+/// SPEC K2: in a process of its own, for its environment.
+#[test]
+fn the_environment_means_what_it_means_elsewhere() {
+    const NAME: &str = "the_environment_means_what_it_means_elsewhere";
+    if std::env::var_os(CHILD).is_some() {
+        let pulled = HubOptions::from_env().and_then(|options| pull(REPO, &options));
+        std::process::exit(i32::from(pulled.is_err()));
+    }
+    let hub = Hub::start(hub::model());
+    let home = tempfile::tempdir().unwrap();
+    let run = |variables: &[(&str, &str)]| {
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN_PATH", "HEIMDEX_MODELS"] {
+            process.env_remove(name);
+        }
+        process
+            .args(["--exact", NAME])
+            .env(CHILD, "environment")
+            .env("HF_ENDPOINT", format!("{}/", hub.endpoint()))
+            .env("HF_HOME", home.path())
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(!run(&[("HF_HUB_OFFLINE", "yes")]));
+    assert!(hub.seen().is_empty());
+    std::fs::write(home.path().join("token"), "hf_fromTheFile\n").unwrap();
+    let sent = || hub.seen().last().and_then(|r| r.headers.get("authorization").cloned());
+    assert!(run(&[("HF_HUB_OFFLINE", "0")]));
+    assert!(home.path().join("hub/models--acme--tiny/snapshots").join(COMMIT).is_dir());
+    assert!(run(&[]));
+    assert_eq!(sent().as_deref(), Some("Bearer hf_fromTheFile"));
+    assert!(run(&[("HF_TOKEN", "hf_fromTheVariable")]));
+    assert_eq!(sent().as_deref(), Some("Bearer hf_fromTheVariable"));
+    assert!(run(&[("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]));
+    assert_eq!(sent(), None);
+    let other = tempfile::tempdir().unwrap();
+    assert!(run(&[("HF_HUB_CACHE", other.path().to_str().unwrap())]));
+    assert!(other.path().join("models--acme--tiny").is_dir());
 }
 
 /// SPEC K1: what is short, damaged or incomplete is named, and `force` puts it right.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::hash::{Expected, mismatch_of};
-use super::hub::targets;
 use super::known::{KnownFile, KnownModel, known};
 use super::options::HubOptions;
 use super::places::{self, Place};
+use super::target::{Target, targets};
 use crate::{Cancel, Error, Result};
 
 /// A known model and what is here of it.
@@ -153,7 +153,7 @@ pub fn verify(name: &str, options: &HubOptions, cancel: &Cancel) -> Result<Vec<C
         let place = Place { folder: PathBuf::from(name), pinned: None };
         return Ok(vec![check(name, &place, None, cancel)?]);
     }
-    let checked = |target: &super::hub::Target| {
+    let checked = |target: &Target| {
         let (name, known) = (target.name.as_str(), target.known);
         let places = match &options.revision {
             Some(revision) => places::at(&target.repo, revision, known, &options.cache),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER};
-use ureq::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, RETRY_AFTER};
+use ureq::http::{Method, Response, StatusCode, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
+use super::address::{encode, is_file_name, origin, plain_etag, redirect, text};
 use super::hash::is_hex;
 use super::options::{HubOptions, Token};
 use super::retry::Failure;
@@ -110,7 +111,7 @@ impl Client {
             commit = commit.or_else(|| text(headers, "x-repo-commit"));
             etag = etag.or_else(|| text(headers, "x-linked-etag"));
             bytes = bytes.or_else(|| text(headers, "x-linked-size"));
-            let next = self.redirect(&at, &response, wanted)?;
+            let next = redirect(&at, &response, wanted)?;
             // Within the hub the answer is at the end; elsewhere is only the content.
             if let Some(next) = next.filter(|next| self.is_ours(next)) {
                 at = next;
@@ -140,7 +141,7 @@ impl Client {
         let mut at = self.address(wanted)?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.request(&Method::GET, &at, (from > 0).then_some(from), wanted)?;
-            if let Some(next) = self.redirect(&at, &response, wanted)? {
+            if let Some(next) = redirect(&at, &response, wanted)? {
                 at = next;
                 continue;
             }
@@ -179,7 +180,7 @@ impl Client {
         let mut at: Uri = address.parse().map_err(|_| Error::invalid("name", "it makes no address"))?;
         for _ in 0..=MAX_REDIRECTS {
             let mut response = self.request(&Method::GET, &at, None, wanted)?;
-            match self.redirect(&at, &response, wanted)? {
+            match redirect(&at, &response, wanted)? {
                 Some(next) if self.is_ours(&next) => at = next,
                 None if response.status().is_success() => {
                     let text = response.body_mut().read_to_string();
@@ -221,32 +222,6 @@ impl Client {
             request = request.header("Authorization", format!("Bearer {}", token.secret()));
         }
         request.call().map_err(|error| self.broken(wanted, at, error))
-    }
-
-    /// Where the answer sends us, when it does.
-    fn redirect(&self, at: &Uri, answer: &Response<Body>, wanted: Wanted<'_>) -> Result<Option<Uri>> {
-        if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
-        }
-        let location = text(answer.headers(), LOCATION.as_str()).unwrap_or_default();
-        let scheme = at.scheme_str().unwrap_or("https");
-        let full = if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{}{location}", at.authority().map_or("", |a| a.as_str()))
-        } else {
-            location
-        };
-        let next = full.parse::<Uri>().ok().filter(|next| match next.scheme_str() {
-            Some("https") => true,
-            // A redirect that takes encryption away is no redirect of the hub.
-            Some("http") => scheme == "http",
-            _ => false,
-        });
-        // The address may carry a signature, so it is not told.
-        let bad =
-            || Error::model(wanted.repo, format!("{}: a redirect that cannot be followed", wanted.file));
-        next.filter(|next| next.authority().is_some()).map(Some).ok_or_else(bad)
     }
 
     /// What a status means, and what to do about it.
@@ -302,31 +277,4 @@ impl Client {
 pub(super) fn failed(repo: &str, message: String, source: Option<ureq::Error>) -> Error {
     let source = source.map(Into::into);
     Error::Model { model: repo.to_owned(), kind: ErrorKind::Io, message, source }
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// An etag without its marks.
-fn plain_etag(etag: &str) -> &str {
-    etag.trim_start_matches("W/").trim_matches('"')
-}
-
-/// Whether a name from outside can be a file's name here.
-fn is_file_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    (1..=200).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('.')
-}
-
-fn origin(uri: &Uri) -> (String, String, Option<u16>) {
-    let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
-    let port = uri.port_u16().or(if scheme == "https" { Some(443) } else { Some(80) });
-    (scheme, uri.host().unwrap_or_default().to_ascii_lowercase(), port)
-}
-
-/// Percent-encodes all but what is plain everywhere.
-fn encode(text: &str, keep_slashes: bool) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b) || (keep_slashes && b == b'/');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -3,10 +3,13 @@
 //! Uses errors, [`Cancel`](crate::Cancel) and, for getting models, HTTP. Nothing is downloaded but
 //! by `pull` of the feature `hub`.
 
+mod catalog;
 mod known;
 mod places;
 mod presets;
 
+#[cfg(feature = "hub")]
+mod address;
 #[cfg(feature = "hub")]
 mod cache;
 #[cfg(feature = "hub")]
@@ -23,6 +26,8 @@ mod hub;
 mod options;
 #[cfg(feature = "hub")]
 mod retry;
+#[cfg(feature = "hub")]
+mod target;
 
 use std::path::PathBuf;
 

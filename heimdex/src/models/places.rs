@@ -183,7 +183,7 @@ fn whole(folder: &Path, name: &str) -> Result<()> {
             let message = format!("{} was not downloaded whole; get the model again", entry.path().display());
             return Err(Error::model_missing(name, message));
         }
-        if file.to_str().is_some_and(|f| f.starts_with("ggml-") && f.ends_with(".bin")) {
+        if file.to_str().is_some_and(|f| f.strip_suffix(".bin").is_some_and(|f| f.starts_with("ggml-"))) {
             speech.push(entry.path());
         }
     }

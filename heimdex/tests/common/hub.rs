@@ -1,7 +1,12 @@
 //! A hub of models in the test's own process: small files from the hub itself, large ones by a
 //! redirect to a second host, as Hugging Face serves them.
 
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::case_sensitive_file_extension_comparisons)]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    clippy::case_sensitive_file_extension_comparisons
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
