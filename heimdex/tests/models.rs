@@ -783,6 +783,10 @@ fn known_models_are_found_at_their_pinned_revision() {
     }
     options.models = Some(models_folder);
     assert_eq!(models::path("all-MiniLM-L6-v2", &options).unwrap(), by_hand);
+    let checked = models::verify("all-MiniLM-L6-v2", &options, &Cancel::new()).unwrap().remove(0);
+    assert_eq!(checked.folder, by_hand);
+    let wrong = FileState::WrongSize { expected: 612, found: 18 };
+    assert!(checked.problems().any(|f| f.file == "config.json" && f.state == wrong), "{checked:?}");
 }
 
 #[test]

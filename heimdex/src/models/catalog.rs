@@ -90,17 +90,20 @@ pub(super) const KNOWN: &[KnownModel] = &[
                 466_247,
                 "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
             ),
-            hashed(
+            file(
                 "tokenizer_config.json",
+                350,
                 "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
             ),
             file("modules.json", 349, "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"),
-            hashed(
+            file(
                 "sentence_bert_config.json",
+                53,
                 "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
             ),
-            hashed(
+            file(
                 "config_sentence_transformers.json",
+                116,
                 "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
             ),
             file(

@@ -208,11 +208,13 @@ fn check(
         names.extend(missing.into_iter().filter(|f| pinned.is_some() || f == "model.safetensors"));
     }
     names.sort();
+    // Another revision in the cache has hashes of its own; by hand there are only the known ones.
+    let by_hand = !folder.parent().is_some_and(|p| p.ends_with("snapshots"));
     let mut files = Vec::new();
     for file in names {
         cancel.check()?;
         let mut path = folder.join(&file);
-        let model = pinned.or(known.filter(|k| k.ggml().is_some()));
+        let model = pinned.or(known.filter(|_| by_hand));
         let stated = model.and_then(|m| m.files.iter().find(|f| f.path == file));
         if let Some(part) = stated.and_then(|f| incomplete(folder, f)).filter(|_| !path.exists()) {
             path = part;

@@ -268,6 +268,11 @@ impl Client {
             ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Http(_) => {
                 Failure::Lasting(failed(wanted.repo, message, Some(error)))
             }
+            // A certificate that is not trusted comes as bad data, and stays so.
+            ureq::Error::Io(ref e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                let message = format!("{message}; SSL_CERT_FILE names other authorities to trust");
+                Failure::Lasting(failed(wanted.repo, message, Some(error)))
+            }
             _ => Failure::Passing { error: failed(wanted.repo, message, Some(error)), wait: None },
         }
     }
