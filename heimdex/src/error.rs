@@ -51,7 +51,8 @@ pub enum Error {
     Model {
         /// The model's name or folder.
         model: String,
-        /// [`ErrorKind::Model`] or [`ErrorKind::ModelMissing`].
+        /// [`ErrorKind::Model`] or [`ErrorKind::ModelMissing`]; [`ErrorKind::Io`] when its hub could
+        /// not be reached.
         kind: ErrorKind,
         /// What was wrong.
         message: String,

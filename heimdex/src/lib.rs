@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `media` | the decoder, shots of files, thumbnails, `index` and `Heimdex` |
 //! | `candle` | text models in [`embed`] |
+//! | `hub` | `models::pull` and `models::verify` |
 //! | `sqlite` | `store::SqliteStore` |
 //! | `cli` | the `heimdex` program |
 //! | `testing` | `store::testing`, the suite that every store runs |

@@ -169,7 +169,7 @@ fn a_partial_download_is_never_used() {
     assert_eq!(error.kind(), ErrorKind::ModelMissing);
     assert!(error.to_string().contains(".incomplete"), "{error}");
     let error = heimdex::models::resolve("nobody/no-such-model").unwrap_err();
-    assert!(error.to_string().contains("make model"), "{error}");
+    assert!(error.to_string().contains("heimdex models pull nobody/no-such-model"), "{error}");
 }
 
 /// SPEC O2 and O4: what made a vector tells one space from another.

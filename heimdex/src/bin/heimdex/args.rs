@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use heimdex::{SceneId, Timestamp};
 
+use crate::models::ModelsCommand;
+
 #[derive(Debug, Parser)]
 #[command(
     name = "heimdex",
@@ -59,6 +61,11 @@ pub(crate) enum Command {
     Shots(ShotsArgs),
     /// Write what the library holds of a video
     Export(ExportArgs),
+    /// Get models, list and check them
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
     /// Say what is present, what is missing and how to get it
     Doctor,
     /// Bring the library's schema up to date

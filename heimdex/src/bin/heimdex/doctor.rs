@@ -17,7 +17,7 @@ const DEFAULT_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
 /// Said where search by meaning is not to be had.
 pub(crate) const MODEL_HINT: &str =
-    "search is by word only; to add meaning: make model (or heimdex index --model FOLDER), then index again";
+    "search is by word only; to add meaning: heimdex models pull all-MiniLM-L6-v2, then index again";
 
 /// The models to index with: those asked for, else those that the library was indexed with, else the
 /// default for texts where it is on this machine.

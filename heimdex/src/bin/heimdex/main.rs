@@ -7,6 +7,7 @@ mod doctor;
 mod export;
 mod index;
 mod library;
+mod models;
 mod output;
 mod search;
 mod shots;
@@ -47,6 +48,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Rm { videos } => library::remove(&global, &videos).await,
         Command::Shots(args) => shots::run(&global, args).await,
         Command::Export(args) => export::run(&global, args).await,
+        Command::Models { command } => models::run(&global, command).await,
         Command::Doctor => doctor::run(&global).await,
         Command::Migrate => library::migrate(&global).await,
         Command::Completions { shell } => {
