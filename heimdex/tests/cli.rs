@@ -74,7 +74,11 @@ fn from_a_folder_to_a_moment_and_back() {
     let output = shell.run(&["index", "videos"]);
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     assert!(errors(&output).contains("2 videos indexed, 1 without media skipped"), "{}", errors(&output));
-    assert!(errors(&output).contains("heimdex models pull all-MiniLM-L6-v2"), "which command adds meaning: {}", errors(&output));
+    assert!(
+        errors(&output).contains("heimdex models pull all-MiniLM-L6-v2"),
+        "which command adds meaning: {}",
+        errors(&output)
+    );
 
     let found = shell.says(&["search", "red car"]);
     assert!(found.contains("talk") && found.contains("00:00:01"), "{found}");

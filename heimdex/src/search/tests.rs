@@ -292,7 +292,7 @@ async fn words_find_what_is_shown() {
     assert_eq!(named(&page), ["a 0", "b 0"]);
     assert_eq!(page.hits[0].moment, Timestamp::from_millis(2000));
     let mut strict = SearchRequest::new("38");
-    strict.min_probability = 0.88;
+    strict.min_probability = 0.875;
     assert_eq!(named(&look(&store, &strict).await), ["a 0"]);
     assert!(look(&store, &SearchRequest::new("250")).await.hits.is_empty());
 }

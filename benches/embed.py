@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Times the models of the presets beside transformers, on random weights of their real shapes.
+
+    embed.py [--model siglip2-base|siglip-so400m|bge-m3 ...] [--rounds N] [--cache DIR] [--threads N]
+
+Weights are made once and kept in the cache (default ~/.cache/heimdex-bench/models; some gigabytes). The program
+is target/release/embed_speed (`cargo build --release -p heimdex-benches`), or the one that EMBED_SPEED names;
+PyTorch and transformers are taken from the Python that runs this. Rounds are interleaved; the medians are printed.
+"""
+import argparse, json, os, statistics, subprocess, sys
+from pathlib import Path
+
+FIXTURES = Path(__file__).resolve().parent.parent / "heimdex" / "tests" / "fixtures"
+
+DUAL = {
+    "siglip2-base": dict(
+        text=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=256000, projection_size=768),
+        vision=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, image_size=256, patch_size=16),
+        tokenizer="tiny-siglip2", resample=2),
+    "siglip-so400m": dict(
+        text=dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, vocab_size=32000, projection_size=1152),
+        vision=dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, num_attention_heads=16, image_size=384, patch_size=14),
+        tokenizer="tiny-siglip2", resample=3),
+}
+BERT = {
+    "bge-m3": dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, vocab_size=250002,
+                   max_position_embeddings=8194, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5),
+}
+
+# About as long as what is said in a scene.
+TEXT = ("and then we put the pasta into the boiling water, with a little salt, and wait for ten minutes "
+        "while the tomatoes, the garlic and the oil become a sauce in the other pan")
+
+PEER = """
+import sys, json, time, statistics, torch
+from transformers import AutoConfig, SiglipModel, XLMRobertaModel
+folder, kind, dtype, count, batch = sys.argv[1], sys.argv[2], getattr(torch, sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
+torch.set_num_threads(int(sys.argv[6]))
+times = []
+with torch.inference_mode():
+    if kind == "dual":
+        model = SiglipModel.from_pretrained(folder, dtype=dtype).eval()
+        size = model.config.vision_config.image_size
+        x = torch.randn(batch, 3, size, size, dtype=dtype)
+        run = lambda: model.get_image_features(pixel_values=x)
+    else:
+        model = XLMRobertaModel.from_pretrained(folder, dtype=dtype, add_pooling_layer=False).eval()
+        ids = torch.randint(5, 100, (batch, int(sys.argv[7])))
+        run = lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    for _ in range(count + 1):
+        t = time.perf_counter(); run(); times.append((time.perf_counter() - t) / batch)
+import resource
+print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
+def random_weights(model, folder):
+    """Writes tensors of the model's names and shapes, one at a time drawn, without building it."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    tensors = {}
+    for name, value in model.state_dict().items():
+        if name.endswith("position_ids"):
+            continue
+        fresh = torch.randn(value.shape) * 0.02
+        tensors[name] = fresh + 1 if "norm" in name.lower() and name.endswith("weight") else fresh
+    save_file(tensors, folder / "model.safetensors.part", metadata={"format": "pt"})
+    os.replace(folder / "model.safetensors.part", folder / "model.safetensors")
+
+
+def make(name, cache):
+    import torch
+    from transformers import SiglipConfig, SiglipModel, XLMRobertaConfig, XLMRobertaModel
+
+    folder = cache / name
+    if (folder / "model.safetensors").exists():
+        return folder
+    print(f"making {folder}", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    if name in DUAL:
+        shape = DUAL[name]
+        config = SiglipConfig(text_config=shape["text"], vision_config=shape["vision"])
+        with torch.device("meta"):
+            model = SiglipModel(config)
+        side = shape["vision"]["image_size"]
+        (folder / "preprocessor_config.json").write_text(json.dumps({
+            "do_resize": True, "do_rescale": True, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+            "resample": shape["resample"], "rescale_factor": 1 / 255, "size": {"height": side, "width": side}}))
+        tokenizer = FIXTURES / shape["tokenizer"] / "tokenizer.json"
+    else:
+        config = XLMRobertaConfig(**BERT[name])
+        with torch.device("meta"):
+            model = XLMRobertaModel(config, add_pooling_layer=False)
+        (folder / "1_Pooling").mkdir(exist_ok=True)
+        (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}')
+        tokenizer = FIXTURES / "tiny-bert" / "tokenizer.json"
+    config.save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    random_weights(model, folder)
+    return folder
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command[0]} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--model", nargs="*", default=[*DUAL, *BERT])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--count", type=int, default=5)
+    options.add_argument("--batch", type=int, default=1)
+    options.add_argument("--threads", type=int, default=os.cpu_count())
+    options.add_argument("--cache", type=Path, default=Path.home() / ".cache/heimdex-bench/models")
+    options = options.parse_args()
+    program = os.environ.get("EMBED_SPEED", "target/release/embed_speed")
+    for name in options.model:
+        folder = make(name, options.cache)
+        kind = "dual" if name in DUAL else "bert"
+        ours = [program, str(folder), "--count", str(options.count), "--batch", str(options.batch)]
+        tokens = 0
+        if kind == "bert":
+            from tokenizers import Tokenizer
+
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            tokens = len(tokenizer.encode(TEXT).ids)
+            ours += ["--text", TEXT]
+        peer = lambda dtype: [sys.executable, "-c", PEER, str(folder), kind, dtype, str(options.count),
+                              str(options.batch), str(options.threads), str(tokens)]
+        runs = {"PyTorch f32": peer("float32"), "PyTorch bf16": peer("bfloat16"), "heimdex candle f32": ours}
+        results = {what: [] for what in runs}
+        for _ in range(options.rounds):
+            for what, command in runs.items():
+                results[what].append(run(command))
+        of = f", texts of {tokens} tokens" if tokens else ""
+        print(f"{name}{of}, batches of {options.batch}, {options.threads} threads, {options.rounds} rounds")
+        base = statistics.median(r["seconds"] for r in results["PyTorch f32"])
+        for what, found in results.items():
+            seconds = statistics.median(r["seconds"] for r in found)
+            peak = max(r["peak_mb"] for r in found)
+            print(f"  {what:<20} {seconds * 1000:8.1f} ms an item   x{base / seconds:.2f} of PyTorch f32   peak {peak:6.0f} MB", flush=True)
+
+
+main()

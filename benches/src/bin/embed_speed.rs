@@ -1,0 +1,58 @@
+//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N]`.
+//!
+//! Prints one JSON object: seconds an item (the median of single calls after a first one), and the
+//! largest memory of the process. `benches/embed.py` runs it beside transformers.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+
+use std::time::Instant;
+
+use heimdex::embed::{DualEncoder, ImageEmbedder, Role, TextEmbedder, TextEncoder};
+use heimdex::media::RgbPicture;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap();
+    let rest: Vec<String> = arguments.collect();
+    let after = |name: &str| rest.iter().position(|a| a == name).and_then(|i| rest.get(i + 1));
+    let count: usize = after("--count").map_or(8, |n| n.parse().unwrap());
+    let batch: usize = after("--batch").map_or(1, |n| n.parse().unwrap());
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    let load;
+    if let Some(text) = after("--text") {
+        let model = TextEncoder::open(&folder).unwrap();
+        load = begun.elapsed().as_secs_f64();
+        let texts = vec![text.as_str(); batch];
+        for _ in 0..=count {
+            let begun = Instant::now();
+            model.embed(&texts, Role::Passage).unwrap();
+            times.push(begun.elapsed().as_secs_f64() / batch as f64);
+        }
+    } else {
+        let model = DualEncoder::open(&folder).unwrap();
+        load = begun.elapsed().as_secs_f64();
+        let picture = RgbPicture {
+            width: 683,
+            height: 384,
+            data: (0..683 * 384 * 3).map(|i| (i * 7919 % 251) as u8).collect(),
+        };
+        let pictures = vec![&picture; batch];
+        for _ in 0..=count {
+            let begun = Instant::now();
+            model.embed_images(&pictures).unwrap();
+            times.push(begun.elapsed().as_secs_f64() / batch as f64);
+        }
+    }
+    // The first call warms caches.
+    let mut times = times.split_off(1);
+    times.sort_by(f64::total_cmp);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:")).map(|l| l.trim().trim_end_matches(" kB"));
+    let peak_mb = peak.and_then(|kb| kb.parse::<f64>().ok()).map(|kb| kb / 1024.0);
+    println!(
+        "{}",
+        serde_json::json!({"seconds": times[times.len() / 2], "fastest": times[0], "load": load, "peak_mb": peak_mb})
+    );
+}
