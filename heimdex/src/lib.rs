@@ -27,6 +27,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod annotate;
 pub mod embed;
 mod error;
 #[cfg(feature = "media")]

@@ -49,34 +49,36 @@ fn is_composed(model: &dyn TextEmbedder, text: &str, vector: &Vector) -> bool {
     if composed == text {
         return false;
     }
-    assert_eq!(model.embed(&[&composed], Role::Query).unwrap()[0], *vector, "{text:?}");
+    let clean = model.embed(&[&composed], Role::Query).unwrap();
+    assert!(largest_difference(vector, clean[0].as_slice()) <= 1e-6, "{text:?}");
     true
 }
 
-/// Texts within 5e-6 and pictures within a cosine of 0.9999, together and alone.
-fn equals(
-    model: &DualEncoder,
-    texts: &[&str],
-    golden: &[Vec<f32>],
-    pictures: &[RgbPicture],
-    looks: &[Vec<f32>],
-) {
+/// Each text together with the others and alone, within 5e-6. Returns how many are read in another way
+/// than the reference does, on purpose.
+fn texts_equal(model: &dyn TextEmbedder, texts: &[&str], golden: &[Vec<f32>]) -> usize {
+    let mut composed = 0;
     let all = model.embed(texts, Role::Query).unwrap();
     for ((text, vector), golden) in texts.iter().zip(&all).zip(golden) {
-        if is_composed(model, text, vector) {
+        let off = largest_difference(vector, golden);
+        if off > 5e-6 && is_composed(model, text, vector) {
+            composed += 1;
             continue;
         }
-        let off = largest_difference(vector, golden);
         assert!(off <= 5e-6, "{text:?}: {off}");
         let alone = model.embed(&[text], Role::Passage).unwrap();
         assert!(largest_difference(&alone[0], golden) <= 5e-6, "{text:?} alone");
     }
+    composed
+}
+
+/// Pictures within a cosine of 0.9999 from the file, and the same bits together and alone.
+fn pictures_equal(model: &DualEncoder, pictures: &[RgbPicture], golden: &[Vec<f32>]) {
     let all = model.embed_images(&pictures.iter().collect::<Vec<_>>()).unwrap();
-    for (i, (vector, golden)) in all.iter().zip(looks).enumerate() {
+    for (i, (vector, golden)) in all.iter().zip(golden).enumerate() {
         let close = cosine(vector, golden);
         assert!(close >= 0.9999, "picture {i}: cosine {close}");
-        let alone = model.embed_images(&[&pictures[i]]).unwrap();
-        assert!(largest_difference(&alone[0], vector.as_slice()) <= 1e-6, "picture {i} alone");
+        assert_eq!(model.embed_images(&[&pictures[i]]).unwrap()[0], *vector, "picture {i} alone");
     }
 }
 
@@ -87,7 +89,8 @@ fn tiny(name: &str) {
     let pictures: Vec<RgbPicture> =
         names.iter().map(|n| picture(&folder.join(n.as_str().unwrap()))).collect();
     let model = DualEncoder::open(&folder).unwrap();
-    equals(&model, &texts(&golden), &rows(&golden["text_embeds"]), &pictures, &rows(&golden["image_embeds"]));
+    assert_eq!(texts_equal(&model, &texts(&golden), &rows(&golden["text_embeds"])), 0);
+    pictures_equal(&model, &pictures, &rows(&golden["image_embeds"]));
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn tensor(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<Vec<f32>> {
 
 /// Both generations of SigLIP: preprocessing of six pictures, twelve texts in two scripts, both towers,
 /// and the probabilities that its scale and bias make of them.
-fn shared_siglip(name: &str) {
+fn shared_siglip(name: &str, composed: usize) {
     let Some(shared) = common::shared() else { return };
     let folder = shared.join("fixtures/models").join(name);
     let golden = json(&folder.join("golden.json"));
@@ -119,8 +122,8 @@ fn shared_siglip(name: &str) {
     let images = golden["images"].as_array().unwrap();
     let pictures: Vec<RgbPicture> =
         images.iter().map(|i| picture(&folder.join(i["file"].as_str().unwrap()))).collect();
-    let (text_embeds, image_embeds) = (tensor(&tensors, "text_embeds"), tensor(&tensors, "image_embeds"));
-    equals(&model, &texts(&golden), &text_embeds, &pictures, &image_embeds);
+    assert_eq!(texts_equal(&model, &texts(&golden), &tensor(&tensors, "text_embeds")), composed);
+    pictures_equal(&model, &pictures, &tensor(&tensors, "image_embeds"));
 
     let calibration = model.calibration().unwrap();
     assert!((calibration.scale.ln() - golden["logit_scale"].as_f64().unwrap() as f32).abs() < 1e-5);
@@ -138,12 +141,12 @@ fn shared_siglip(name: &str) {
 
 #[test]
 fn shared_siglip_equals_transformers() {
-    shared_siglip("siglip-tiny");
+    shared_siglip("siglip-tiny", 0);
 }
 
 #[test]
 fn shared_siglip2_equals_transformers() {
-    shared_siglip("siglip2-tiny");
+    shared_siglip("siglip2-tiny", 2);
 }
 
 /// XLM-RoBERTa: positions from 2, padding left out, the first state; Korean and English in one batch.
@@ -155,17 +158,7 @@ fn shared_bge_m3_equals_transformers() {
     let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let model = TextEncoder::open(&folder).unwrap();
-    let (texts, dense) = (texts(&golden), tensor(&tensors, "dense"));
-    let all = model.embed(&texts, Role::Passage).unwrap();
-    for ((text, vector), golden) in texts.iter().zip(&all).zip(&dense) {
-        if is_composed(&model, text, vector) {
-            continue;
-        }
-        let off = largest_difference(vector, golden);
-        assert!(off <= 5e-6, "{text:?}: {off}");
-        let alone = model.embed(&[text], Role::Passage).unwrap();
-        assert!(largest_difference(&alone[0], golden) <= 5e-6, "{text:?} alone");
-    }
+    assert_eq!(texts_equal(&model, &texts(&golden), &tensor(&tensors, "dense")), 2);
 }
 
 /// A copy of a fixture in which something is changed.

@@ -17,11 +17,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Pooling, TextEncoder, Vector};
+use heimdex::annotate::{Annotation, Annotator, SceneView, Tag, TagSettings, Vocabulary};
+use heimdex::embed::{
+    DualEncoder, EmbedSpec, ImageEmbedder, Pooling, Role, TextEmbedder, TextEncoder, Vector,
+};
 use heimdex::index::{IndexOutcome, Pipeline};
 use heimdex::media::RgbPicture;
 use heimdex::search::{Hit, SearchRequest};
-use heimdex::store::{IndexedVideo, SqliteStore, VectorOrigin, VideoState};
+use heimdex::store::{Filter, IndexedVideo, SqliteStore, VectorOrigin, VideoState};
 use heimdex::transcript::TranscriptSource;
 use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
 use serde_json::Value;
@@ -153,6 +156,118 @@ async fn a_changed_image_model_needs_no_decoding() {
     let index = hx.indexed_video(id).await.unwrap();
     for keyframe in &index.keyframes {
         assert!(folder.path().join("thumbnails").join(keyframe.picture.as_ref().unwrap()).is_file());
+    }
+}
+
+/// Says how bright a scene is: in words, as a tag and as a vector.
+struct Light(EmbedSpec);
+
+impl Light {
+    fn vector(light: bool) -> Vector {
+        Vector::normalize(if light { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).unwrap()
+    }
+}
+
+impl Annotator for Light {
+    fn channel(&self) -> &str {
+        "light"
+    }
+
+    fn spec(&self) -> Option<&EmbedSpec> {
+        Some(&self.0)
+    }
+
+    fn annotate(&self, scene: &SceneView<'_>) -> heimdex::Result<Annotation> {
+        let picture = &scene.keyframes[0].picture;
+        assert_eq!(picture.data.len(), picture.width as usize * picture.height as usize * 3);
+        let first = scene.scene.ordinal == 0;
+        let mut found = Annotation::default();
+        found.text = if first { "glaring sunshine" } else { "gloomy twilight" }.to_owned();
+        if first {
+            found.tags = vec![Tag { label: "brightness".into(), names: vec!["밝기".into()], score: 0.7 }];
+        }
+        found.vectors = vec![(scene.scene.span.end, Self::vector(first))];
+        Ok(found)
+    }
+
+    fn embed_query(&self, query: &str) -> heimdex::Result<Option<Vector>> {
+        Ok(Some(Self::vector(query.contains("lamp"))))
+    }
+}
+
+/// An annotator's words, tags and vectors are channels that search uses at once; without it the index
+/// is what it was.
+#[tokio::test]
+async fn an_annotator_of_ones_own_is_searched_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = library(folder.path()).await.index(clip("cut.mp4")).await.unwrap().id;
+    let light = || Arc::new(Light(EmbedSpec::new("org/light", "0", "0", 2, Pooling::Head, 1)));
+    let builder = || Pipeline::builder().thumbnails(folder.path().join("thumbnails"));
+    let pipeline = builder().annotate(light()).build().unwrap();
+    let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+    let hx = Heimdex::builder().store(store).pipeline(pipeline).build().unwrap();
+    let report = hx.index(clip("cut.mp4")).await.unwrap();
+    let ran: Vec<Stage> = report.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
+    assert_eq!(ran, [Stage::Tags, Stage::Commit], "nothing is decoded for it");
+
+    let hits = hx.search("twilight").explain(true).await.unwrap().hits;
+    assert_eq!(hits[0].scene.ordinal, 1);
+    assert!(hits[0].channels.iter().any(|c| c.channel == "light"));
+    let hits = hx.search("brightness").await.unwrap().hits;
+    assert!(hits.iter().any(|hit| hit.scene.ordinal == 0 && hit.tags[0].label == "brightness"));
+    let hits = hx.search("lamp").await.unwrap().hits;
+    assert_eq!((hits.len(), hits[0].scene.ordinal), (1, 0), "by its vectors");
+    let index = hx.indexed_video(id).await.unwrap();
+    assert_eq!(index.scenes[1].texts["light"], "gloomy twilight");
+    let mut filter = Filter::default();
+    filter.tags = vec!["밝기".into()];
+    let hits = hx.search("twilight sunshine").filter(filter).await.unwrap().hits;
+    assert_eq!((hits.len(), hits[0].scene.ordinal), (1, 0));
+
+    // Channels that cannot be are refused before anything runs.
+    let twice = builder().annotate(light()).annotate(light()).build().unwrap_err();
+    assert!(twice.to_string().contains("light"), "{twice}");
+    let nowhere = Pipeline::builder().annotate(light()).build().unwrap_err();
+    assert!(nowhere.to_string().contains("thumbnails"), "{nowhere}");
+    let untagged = builder().tags(Vocabulary::everyday(), TagSettings::default()).build().unwrap_err();
+    assert!(untagged.to_string().contains("image model"), "{untagged}");
+}
+
+/// Tags come from the keyframes' vectors, are found by name in both languages, and cost no decoding.
+#[tokio::test]
+async fn scenes_are_tagged_with_what_they_show() {
+    let folder = tempfile::tempdir().unwrap();
+    seeing(folder.path()).await.index(clip("cut.mp4")).await.unwrap();
+    let mut settings = TagSettings::default();
+    // Random weights are sure of little; the surest of three is enough.
+    (settings.floor, settings.top) = (0.0, 1);
+    let vocabulary = Vocabulary::read("sea\t바다\nforest\t숲\ncity\t도시\n").unwrap();
+    let image = Arc::new(DualEncoder::open(tiny("tiny-siglip2")).unwrap());
+    let pipeline = Pipeline::builder()
+        .thumbnails(folder.path().join("thumbnails"))
+        .text(Arc::new(TextEncoder::open(tiny("tiny-bert")).unwrap()))
+        .image(image.clone())
+        .tags(vocabulary, settings);
+    let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+    let hx = Heimdex::builder().store(store).pipeline(pipeline.build().unwrap()).build().unwrap();
+    let report = hx.index(clip("cut.mp4")).await.unwrap();
+    let ran: Vec<Stage> = report.stages.iter().filter(|s| !s.reused).map(|s| s.stage).collect();
+    assert_eq!(ran, [Stage::Tags, Stage::Commit]);
+    let index = hx.indexed_video(report.id).await.unwrap();
+    for scene in &index.scenes {
+        let [tag] = &scene.tags[..] else { panic!("one tag, not {:?}", scene.tags) };
+        // The label whose text lies nearest to the scene's best keyframe.
+        let texts = ["sea", "forest", "city"].map(|label| format!("This is a photo of {label}."));
+        let labels = image.embed(&texts.each_ref().map(String::as_str), Role::Query).unwrap();
+        let looks = scene.vectors.iter().filter(|r| matches!(r.origin, VectorOrigin::Keyframe { .. }));
+        let best = |label: &Vector| looks.clone().map(|row| row.vector.dot(label)).fold(-1.0, f32::max);
+        let cosines: Vec<f32> = labels.iter().map(best).collect();
+        let surest = (0..3).max_by(|a, b| cosines[*a].total_cmp(&cosines[*b])).unwrap();
+        assert_eq!(tag.label, ["sea", "forest", "city"][surest]);
+        let mut request = SearchRequest::new(tag.names[0].clone());
+        request.weights.retain(|channel, _| channel == "tags");
+        let hits = hx.search_with(&request).await.unwrap().hits;
+        assert!(hits.iter().any(|hit| hit.scene.ordinal == scene.scene.ordinal), "{}", tag.names[0]);
     }
 }
 

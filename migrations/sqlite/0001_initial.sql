@@ -71,9 +71,25 @@ CREATE TABLE scenes (
     words      TEXT NOT NULL,
     -- Texts of other channels by name, as JSON.
     texts      TEXT NOT NULL,
+    -- Tags with their names and scores, as JSON.
+    tags       TEXT NOT NULL,
     PRIMARY KEY (library_id, video_id, ordinal),
     FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+
+-- Every name of every tag of a scene, as analyzed tokens with one space between them.
+CREATE TABLE tags (
+    library_id BLOB NOT NULL,
+    tag        TEXT NOT NULL,
+    video_id   BLOB NOT NULL,
+    ordinal    INTEGER NOT NULL,
+    label      TEXT NOT NULL,
+    score      REAL NOT NULL,
+    PRIMARY KEY (library_id, tag, video_id, ordinal, label),
+    FOREIGN KEY (library_id, video_id, ordinal) REFERENCES scenes ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tags_of_scene ON tags (library_id, video_id, ordinal);
 
 -- Libraries that hold texts. The number names the full-text table.
 CREATE TABLE libraries (

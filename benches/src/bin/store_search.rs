@@ -81,6 +81,7 @@ fn video(number: usize, spec: &EmbedSpec, random: &mut Random, texts: &[String])
                         .collect(),
                 },
                 texts: BTreeMap::new(),
+                tags: Vec::new(),
                 vectors: vec![VectorRow {
                     space: space.clone(),
                     origin: VectorOrigin::Text { channel: "speech".into() },
@@ -247,7 +248,7 @@ async fn both(
     let mut times = Vec::new();
     for query in queries {
         let text_model = std::sync::Arc::new(Fixed(spec.clone(), query.clone()));
-        let models = heimdex::embed::Models { text: Some(text_model), image: None };
+        let models = heimdex::search::Models { text: Some(text_model), ..Default::default() };
         let text = random.asked(texts).join(" ");
         let mut request = heimdex::search::SearchRequest::new(text);
         request.min_similarity = -1.0;

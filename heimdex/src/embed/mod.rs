@@ -23,8 +23,6 @@ mod tokens;
 
 #[cfg(feature = "candle")]
 pub use dual::DualEncoder;
-pub use spec::{
-    Calibration, EmbedSpec, ImageEmbedder, Modality, Models, Pooling, Role, TextEmbedder, Vector,
-};
+pub use spec::{Calibration, EmbedSpec, ImageEmbedder, Modality, Pooling, Role, TextEmbedder, Vector};
 #[cfg(feature = "candle")]
 pub use text::TextEncoder;

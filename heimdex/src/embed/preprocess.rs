@@ -16,6 +16,7 @@ use crate::{Error, Result};
 
 /// `preprocessor_config.json`.
 #[derive(Debug, Deserialize)]
+#[allow(clippy::struct_excessive_bools)]
 struct Config {
     #[serde(default = "yes")]
     do_resize: bool,

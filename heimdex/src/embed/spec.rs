@@ -1,8 +1,5 @@
 //! What made a vector, and the traits of what makes one.
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::media::RgbPicture;
@@ -226,22 +223,5 @@ impl Calibration {
     /// The probability of a cosine, 0 to 1.
     pub fn probability(self, cosine: f32) -> f32 {
         1.0 / (1.0 + (-self.scale.mul_add(cosine, self.bias)).exp())
-    }
-}
-
-/// The models that scenes and queries are embedded with. Clones share them.
-#[derive(Clone, Default)]
-pub struct Models {
-    /// For search by meaning.
-    pub text: Option<Arc<dyn TextEmbedder>>,
-    /// For search by what is shown.
-    pub image: Option<Arc<dyn ImageEmbedder>>,
-}
-
-impl fmt::Debug for Models {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.as_ref().map(|t| &t.spec().model);
-        let image = self.image.as_ref().map(|i| &i.spec().model);
-        f.debug_struct("Models").field("text", &text).field("image", &image).finish()
     }
 }

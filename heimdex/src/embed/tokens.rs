@@ -110,7 +110,8 @@ impl Tokens {
                     text.to_lowercase().chars().filter(|c| !c.is_ascii_punctuation()).collect();
                 kept.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect()
             }
-            Rules::Siglip2 => text.to_lowercase().nfc().collect(),
+            // A character at a time, as its tokenizer does: a sigma at the end of a word is no other letter.
+            Rules::Siglip2 => text.chars().flat_map(char::to_lowercase).nfc().collect(),
             Rules::Clip => text.nfc().collect(),
         }
     }

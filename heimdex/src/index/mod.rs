@@ -2,16 +2,20 @@
 //!
 //! Uses everything to its left and wires it; nothing else knows all stages.
 
+mod builder;
 mod fingerprint;
 mod models;
+mod notes;
 mod pass;
 mod pipeline;
 mod resume;
 mod settings;
 mod source;
+mod vectors;
 mod video;
 
-pub use pipeline::{Pipeline, PipelineBuilder};
+pub use builder::PipelineBuilder;
+pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;
 pub use video::{IndexOutcome, IndexReport};
 

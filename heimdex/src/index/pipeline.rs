@@ -2,34 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 
-use super::PipelineSettings;
 use super::fingerprint::{fingerprint, key};
-use super::models::{ImageQueue, embed_texts};
+use super::models::ImageQueue;
 use super::pass::{self, Seen, Shots};
 use super::resume::{Forgetful, Run};
 use super::source::Source;
 use super::video::IndexOptions;
-use crate::embed::{EmbedSpec, ImageEmbedder, Models, TextEmbedder, Vector};
-use crate::keyframes::{self, Keyframe, Thumbnails};
+use super::{PipelineBuilder, PipelineSettings};
+use crate::annotate::{Annotator, Tagger};
+use crate::embed::{EmbedSpec, ImageEmbedder, TextEmbedder};
+use crate::keyframes::{Keyframe, Thumbnails};
 use crate::media::{DecodeReport, MediaFile, MediaInfo};
 use crate::scenes::{Scene, build_scenes};
-use crate::store::{IndexedScene, IndexedVideo, VectorOrigin, VectorRow, VideoRecord, VideoState};
+use crate::search::Models;
+use crate::store::{IndexedScene, IndexedVideo, VectorRow, VideoRecord, VideoState};
 use crate::transcript::{self, Transcript};
-use crate::{Cancel, Error, Progress, Result, Span, Stage};
-
-/// Texts that are embedded in one call, so that progress moves and cancel is seen.
-const TEXTS_A_CALL: usize = 64;
+use crate::{Cancel, Error, Progress, Result, Stage};
 
 /// Where a record keeps the key of its index, and of its vectors.
 const INDEX_KEY: &str = "key";
-const TEXT_KEY: &str = "embed_text_key";
-const IMAGES_KEY: &str = "embed_images_key";
+pub(super) const TEXT_KEY: &str = "embed_text_key";
+pub(super) const IMAGES_KEY: &str = "embed_images_key";
 
 /// Stages with their settings and models. Clones share the models.
 ///
@@ -45,10 +43,12 @@ const IMAGES_KEY: &str = "embed_images_key";
 /// ```
 #[derive(Clone)]
 pub struct Pipeline {
-    settings: PipelineSettings,
-    text: Option<Arc<dyn TextEmbedder>>,
-    image: Option<Arc<dyn ImageEmbedder>>,
-    thumbnails: Option<Thumbnails>,
+    pub(super) settings: PipelineSettings,
+    pub(super) text: Option<Arc<dyn TextEmbedder>>,
+    pub(super) image: Option<Arc<dyn ImageEmbedder>>,
+    pub(super) tagger: Option<Arc<Tagger>>,
+    pub(super) annotators: Vec<Arc<dyn Annotator>>,
+    pub(super) thumbnails: Option<Thumbnails>,
 }
 
 impl fmt::Debug for Pipeline {
@@ -61,63 +61,6 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Builds a [`Pipeline`].
-#[derive(Default)]
-pub struct PipelineBuilder {
-    settings: PipelineSettings,
-    text: Option<Arc<dyn TextEmbedder>>,
-    image: Option<Arc<dyn ImageEmbedder>>,
-    thumbnails: Option<PathBuf>,
-}
-
-impl fmt::Debug for PipelineBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PipelineBuilder").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-impl PipelineBuilder {
-    /// The settings of all stages; defaults when not given.
-    #[must_use]
-    pub fn settings(mut self, settings: PipelineSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// The model for search by what is shown. Without one, pictures play no part in search.
-    #[must_use]
-    pub fn image(mut self, embedder: Arc<dyn ImageEmbedder>) -> Self {
-        self.image = Some(embedder);
-        self
-    }
-
-    /// The model for search by meaning. Without one, scenes are found by their words.
-    #[must_use]
-    pub fn text(mut self, embedder: Arc<dyn TextEmbedder>) -> Self {
-        self.text = Some(embedder);
-        self
-    }
-
-    /// The folder for thumbnails, and for the pictures that models look at. Without one, none are kept,
-    /// and another image model needs another decoding.
-    #[must_use]
-    pub fn thumbnails(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.thumbnails = Some(folder.into());
-        self
-    }
-
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the field that cannot be used;
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the folder cannot be made.
-    pub fn build(self) -> Result<Pipeline> {
-        self.settings.validate()?;
-        let thumbnails = self.thumbnails.map(|folder| Thumbnails::folder(&folder)).transpose()?;
-        Ok(Pipeline { settings: self.settings, text: self.text, image: self.image, thumbnails })
-    }
-}
-
 /// What the first stage finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Validated {
@@ -126,14 +69,15 @@ struct Validated {
 }
 
 /// The keys of a run: each a hash of all that its stage follows from.
-struct Keys {
+pub(super) struct Keys {
     decode: String,
     shots: String,
     keyframes: String,
     transcribe: String,
     scenes: String,
-    embed_text: String,
-    embed_images: String,
+    pub(super) embed_text: String,
+    pub(super) embed_images: String,
+    pub(super) tags: String,
     /// Follows from everything: two runs with the same key give the same index.
     commit: String,
 }
@@ -169,7 +113,7 @@ impl Pipeline {
 
     /// The models, to search with what was indexed by them.
     pub(crate) fn models(&self) -> Models {
-        Models { text: self.text.clone(), image: self.image.clone() }
+        Models { text: self.text.clone(), image: self.image.clone(), annotators: self.annotators.clone() }
     }
 
     pub(crate) fn thumbnails(&self) -> Option<&Thumbnails> {
@@ -262,8 +206,15 @@ impl Pipeline {
         let embed_text = key(&["embed_text 1", &scenes, &space]);
         let space = self.image.as_ref().map(|i| i.spec().space()).unwrap_or_default();
         let embed_images = key(&["embed_images 1", &keyframes, &space]);
-        let commit = key(&["commit 2", &embed_images, &embed_text, title, description]);
-        Ok(Keys { decode, shots, keyframes, transcribe, scenes, embed_text, embed_images, commit })
+        let mut notes = vec!["tags 1".to_owned(), scenes.clone(), embed_images.clone()];
+        notes.extend(self.tagger.iter().map(|tagger| tagger.key()));
+        for annotator in &self.annotators {
+            let space = annotator.spec().map(EmbedSpec::space).unwrap_or_default();
+            notes.push(format!("{} {} {space}", annotator.channel(), annotator.version()));
+        }
+        let tags = key(&notes.iter().map(String::as_str).collect::<Vec<_>>());
+        let commit = key(&["commit 3", &embed_images, &embed_text, &tags, title, description]);
+        Ok(Keys { decode, shots, keyframes, transcribe, scenes, embed_text, embed_images, tags, commit })
     }
 
     /// All stages after the plan, but for the commit. `before` is the index that is there, whose
@@ -290,6 +241,7 @@ impl Pipeline {
         })?;
         let vectors = self.embed(&scenes, &keys, before, run)?;
         let looks = self.look(&keyframes, kept, looks, &keys, run)?;
+        let notes = self.annotate(&scenes, &keyframes, &looks, &keys, run)?;
 
         let mut warnings = report.damage.clone();
         if media.video().is_none() {
@@ -301,15 +253,17 @@ impl Pipeline {
         warnings.extend(subtitles.iter().flat_map(|s| s.warnings().iter().cloned()));
         let language = transcript.as_ref().and_then(|t| t.language.clone());
         let created_at = media.tags.get("creation_time").cloned();
-        let mut rows = self.image_rows(&scenes, &keyframes, looks);
+        let mut rows = self.image_rows(&scenes, &keyframes, &looks);
         let scenes = scenes
             .into_iter()
             .zip(vectors)
-            .map(|(scene, vector)| {
+            .zip(notes)
+            .map(|((scene, vector), notes)| {
                 let mut vectors: Vec<VectorRow> =
                     vector.into_iter().map(|vector| self.text_row(&scene, vector)).collect();
                 vectors.append(&mut rows[scene.ordinal as usize]);
-                IndexedScene { vectors, scene, texts: BTreeMap::new() }
+                vectors.extend(notes.vectors);
+                IndexedScene { vectors, scene, texts: notes.texts, tags: notes.tags }
             })
             .collect();
         let video = VideoRecord {
@@ -354,7 +308,7 @@ impl Pipeline {
             run.kept(Stage::Keyframes, &keys.keyframes)?,
         );
         if let (Some(report), Some(shots), Some(keyframes)) = kept
-            && (!unseen || self.image.is_none() || self.holds_pictures(&keyframes)?)
+            && (!self.needs_pictures(unseen) || self.holds_pictures(&keyframes)?)
         {
             for stage in [Stage::Decode, Stage::Shots, Stage::Keyframes] {
                 run.reused(stage)?;
@@ -388,165 +342,6 @@ impl Pipeline {
         run.begin(Stage::Keyframes)?;
         run.keep(Stage::Keyframes, &keys.keyframes, &seen.keyframes)?;
         Ok(seen)
-    }
-
-    /// One vector per scene that says something.
-    fn embed(
-        &self,
-        scenes: &[Scene],
-        keys: &Keys,
-        before: Option<&IndexedVideo>,
-        run: &mut Run<'_>,
-    ) -> Result<Vec<Option<Vector>>> {
-        let Some(embedder) = &self.text else { return Ok(vec![None; scenes.len()]) };
-        if let Some(before) = before.filter(|b| b.video.settings.get(TEXT_KEY) == Some(&keys.embed_text)) {
-            run.reused(Stage::EmbedText)?;
-            let spoken = |s: &IndexedScene| {
-                let row = s.vectors.iter().find(|row| matches!(row.origin, VectorOrigin::Text { .. }));
-                row.map(|row| row.vector.clone())
-            };
-            return Ok(before.scenes.iter().map(spoken).collect());
-        }
-        run.stage(Stage::EmbedText, &keys.embed_text, |run| {
-            let spoken: Vec<usize> =
-                (0..scenes.len()).filter(|i| !scenes[*i].speech.trim().is_empty()).collect();
-            let mut vectors = vec![None; scenes.len()];
-            for (done, batch) in spoken.chunks(TEXTS_A_CALL).enumerate() {
-                run.cancel.check()?;
-                let texts: Vec<String> = batch.iter().map(|i| scenes[*i].speech.clone()).collect();
-                for (i, vector) in batch.iter().zip(embed_texts(embedder, texts, run.cancel)?) {
-                    vectors[*i] = Some(vector);
-                }
-                run.progress(Stage::EmbedText, 0.99 * (done * TEXTS_A_CALL) as f32 / spoken.len() as f32);
-            }
-            Ok(vectors)
-        })
-    }
-
-    /// Whether the pictures of all keyframes are kept.
-    fn holds_pictures(&self, keyframes: &[Keyframe]) -> Result<bool> {
-        let keys: Option<Vec<&str>> = keyframes.iter().map(|k| k.picture.as_deref()).collect();
-        match (&self.thumbnails, keys) {
-            (Some(thumbnails), Some(keys)) => block_on(thumbnails.hold(&keys)),
-            _ => Ok(keyframes.is_empty()),
-        }
-    }
-
-    /// The vectors of keyframes that an earlier run, or the index that is there, has.
-    fn kept_looks(
-        &self,
-        keys: &Keys,
-        before: Option<&IndexedVideo>,
-        run: &Run<'_>,
-    ) -> Result<Option<Vec<Vector>>> {
-        if self.image.is_none() {
-            return Ok(None);
-        }
-        let before = before.filter(|b| b.video.settings.get(IMAGES_KEY) == Some(&keys.embed_images));
-        if let Some(before) = before {
-            let rows = before.scenes.iter().flat_map(|s| &s.vectors);
-            let looks: BTreeMap<u32, &Vector> = rows
-                .filter_map(|row| match row.origin {
-                    VectorOrigin::Keyframe { keyframe } => Some((keyframe, &row.vector)),
-                    VectorOrigin::Text { .. } => None,
-                })
-                .collect();
-            if looks.keys().copied().eq(0..before.keyframes.len() as u32) {
-                return Ok(Some(looks.into_values().cloned().collect()));
-            }
-        }
-        run.kept(Stage::EmbedImages, &keys.embed_images)
-    }
-
-    /// One vector for each keyframe: those kept, those of the pass, or those of the pictures that were
-    /// kept when the file was decoded.
-    fn look(
-        &self,
-        keyframes: &[Keyframe],
-        kept: Option<Vec<Vector>>,
-        seen: Option<Vec<Vector>>,
-        keys: &Keys,
-        run: &mut Run<'_>,
-    ) -> Result<Vec<Vector>> {
-        let Some(image) = &self.image else { return Ok(Vec::new()) };
-        if let Some(kept) = kept.filter(|kept| kept.len() == keyframes.len()) {
-            run.reused(Stage::EmbedImages)?;
-            return Ok(kept);
-        }
-        run.stage(Stage::EmbedImages, &keys.embed_images, |run| {
-            if let Some(seen) = seen {
-                return Ok(seen);
-            }
-            let queue = ImageQueue::start(Arc::clone(image), run.cancel)?;
-            for (done, keyframe) in keyframes.iter().enumerate() {
-                let (Some(thumbnails), Some(key)) = (&self.thumbnails, &keyframe.picture) else {
-                    return Err(Error::store(
-                        "reading a kept keyframe",
-                        "none is kept; index again with force",
-                    ));
-                };
-                queue.push(keyframes::decode(&block_on(thumbnails.get(key))?)?)?;
-                run.progress(Stage::EmbedImages, 0.99 * done as f32 / keyframes.len() as f32);
-            }
-            queue.finish()
-        })
-    }
-
-    /// The rows of each scene: its keyframes, or where it has none, the one of its shot that is nearest.
-    fn image_rows(
-        &self,
-        scenes: &[Scene],
-        keyframes: &[Keyframe],
-        looks: Vec<Vector>,
-    ) -> Vec<Vec<VectorRow>> {
-        let Some(image) = self.image.as_ref().filter(|_| !looks.is_empty()) else {
-            return vec![Vec::new(); scenes.len()];
-        };
-        let space = image.spec().space();
-        let row = |(i, keyframe): (usize, &Keyframe), span: Span| VectorRow {
-            space: space.clone(),
-            origin: VectorOrigin::Keyframe { keyframe: u32::try_from(i).unwrap_or(u32::MAX) },
-            time: keyframe.time.clamp(span.start, span.end),
-            vector: looks[i].clone(),
-        };
-        let of_scene = |scene: &Scene| {
-            let of_shot = || keyframes.iter().enumerate().filter(|(_, k)| k.shot == scene.shot);
-            let inside: Vec<VectorRow> = of_shot()
-                .filter(|(_, k)| scene.span.contains(k.time))
-                .map(|keyframe| row(keyframe, scene.span))
-                .collect();
-            if !inside.is_empty() {
-                return inside;
-            }
-            let middle = scene.span.middle();
-            let nearest = of_shot().min_by_key(|(_, k)| k.time.micros_since(middle).abs());
-            nearest.map(|keyframe| row(keyframe, scene.span)).into_iter().collect()
-        };
-        scenes.iter().map(of_scene).collect()
-    }
-
-    /// What made the vectors.
-    fn spaces(&self) -> Vec<EmbedSpec> {
-        let text = self.text.iter().map(|t| t.spec().clone());
-        let mut all: Vec<EmbedSpec> = text.collect();
-        for spec in self.image.iter().map(|i| i.spec()) {
-            if all.iter().all(|other| other.space() != spec.space()) {
-                all.push(spec.clone());
-            }
-        }
-        all
-    }
-
-    fn text_row(&self, scene: &Scene, vector: Vector) -> VectorRow {
-        VectorRow {
-            space: self.text.as_ref().map(|t| t.spec().space()).unwrap_or_default(),
-            origin: VectorOrigin::Text { channel: "speech".to_owned() },
-            time: scene
-                .words
-                .first()
-                .map_or(scene.span.start, |word| word.span.start.clamp(scene.span.start, scene.span.end)),
-            vector,
-        }
     }
 
     /// The settings by stage, and the key that tells whether they changed.

@@ -1,15 +1,17 @@
 //! What is looked up for a request: one ranking for each channel that has a weight.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures::channel::oneshot;
 
+use super::Models;
 use super::fusion::{Group, Ranking, Scale};
 use super::lexical::Lexical;
 use super::query::Query;
 use super::request::SearchRequest;
-use crate::embed::{EmbedSpec, ImageEmbedder, Modality, Models, Role, Vector};
+use crate::annotate::Annotator;
+use crate::embed::{EmbedSpec, ImageEmbedder, Modality, Role, Vector};
 use crate::store::{IndexStore, ScoredScene, VectorOrigin, VectorRow};
 use crate::{Error, LibraryId, Result, SceneId};
 
@@ -22,6 +24,9 @@ const CAPPED_DEPTH: usize = 4000;
 /// Least cosine of text and picture for a model that says nothing of it. Matching pairs of CLIP lie
 /// around 0.3, others around 0.15 (Radford et al., 2021).
 const TEXT_TO_PICTURE: f32 = 0.2;
+
+/// Longest name of a tag that a query is looked through for, in tokens: a Korean word has several.
+const TAG_TOKENS: usize = 8;
 
 pub(super) struct Channels<'a> {
     pub(super) store: &'a dyn IndexStore,
@@ -46,7 +51,11 @@ impl Channels<'_> {
             Some(scene) => self.like(scene).await?,
             None => Vec::new(),
         };
-        let weighed = self.request.weights.iter().filter(|(_, weight)| **weight > 0.0);
+        let mut weights = self.request.weights.clone();
+        for annotator in &self.models.annotators {
+            weights.entry(annotator.channel().to_owned()).or_insert(1.0);
+        }
+        let weighed = weights.iter().filter(|(_, weight)| **weight > 0.0);
         let looked_up = weighed.map(|(channel, weight)| {
             let (spaces, like) = (&spaces, &like);
             async move {
@@ -54,12 +63,19 @@ impl Channels<'_> {
                     "meaning" => self.meaning(spaces, like).await?,
                     "visual" => self.visual(spaces).await?,
                     "likeness" => self.likeness(spaces, like).await?,
+                    "tags" => (Scale::Sum, Group::Tags, self.tags().await?),
                     channel => (Scale::Bm25, Group::Text, self.words(channel).await?),
                 };
                 Ok::<_, Error>(Ranking { channel: channel.clone(), weight: *weight, scale, group, scenes })
             }
         });
         let mut rankings = futures::future::try_join_all(looked_up).await?;
+        for annotator in &self.models.annotators {
+            let weight = weights.get(annotator.channel()).copied().unwrap_or_default();
+            if weight > 0.0 {
+                rankings.extend(self.annotated(annotator, &spaces, weight).await?);
+            }
+        }
         if !self.lexical.query.all.is_empty() {
             // A phrase must be said or named: other channels only order what words have found.
             let named: HashSet<SceneId> = rankings
@@ -97,6 +113,45 @@ impl Channels<'_> {
         store.search_text(*library, channel, &lexical.query, &request.filter, self.depth()).await
     }
 
+    /// Scenes with tags that the query names: any run of its tokens may be one.
+    async fn tags(&self) -> Result<Vec<ScoredScene>> {
+        let tokens = crate::text::analyze(&self.query.sentence());
+        let mut keys = BTreeSet::new();
+        for first in 0..tokens.len() {
+            for length in 1..=TAG_TOKENS.min(tokens.len() - first) {
+                keys.insert(tokens[first..first + length].join(" "));
+            }
+        }
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<String> = keys.into_iter().collect();
+        let Self { store, library, request, .. } = self;
+        store.search_tags(*library, &keys, &request.filter, self.depth()).await
+    }
+
+    /// Scenes by the vectors of an annotator.
+    async fn annotated(
+        &self,
+        annotator: &Arc<dyn Annotator>,
+        spaces: &[EmbedSpec],
+        weight: f32,
+    ) -> Result<Option<Ranking>> {
+        let sentence = self.query.sentence();
+        let held = annotator.spec().map(EmbedSpec::space).filter(|s| spaces.iter().any(|h| h.space() == *s));
+        let Some(space) = held.filter(|_| !sentence.is_empty()) else { return Ok(None) };
+        let asked = Arc::clone(annotator);
+        let Some(vector) = blocking(move || asked.embed_query(&sentence)).await? else { return Ok(None) };
+        let floor = self.request.min_similarity;
+        Ok(Some(Ranking {
+            channel: annotator.channel().to_owned(),
+            weight,
+            scale: Scale::Cosine(floor),
+            group: Group::Text,
+            scenes: self.nearest(&space, &vector, floor).await?,
+        }))
+    }
+
     /// Scenes by a vector, down to a floor.
     async fn nearest(&self, space: &str, vector: &Vector, floor: f32) -> Result<Vec<ScoredScene>> {
         let Self { store, library, request, .. } = self;
@@ -120,7 +175,8 @@ impl Channels<'_> {
         };
         let Some(space) = space(spaces, Modality::Text, embedder.spec())? else { return found(Vec::new()) };
         let embedder = Arc::clone(embedder);
-        let vector = blocking(move || embedder.embed(&[sentence.as_str()], Role::Query)).await?;
+        let vector =
+            blocking(move || embedder.embed(&[sentence.as_str()], Role::Query).and_then(only)).await?;
         found(self.nearest(&space, &vector, floor).await?)
     }
 
@@ -143,8 +199,8 @@ impl Channels<'_> {
         };
         let image = Arc::clone(image);
         let embed = move || match image.text() {
-            Some(text) => text.embed(&[sentence.as_str()], Role::Query),
-            None => Ok(Vec::new()),
+            Some(text) => text.embed(&[sentence.as_str()], Role::Query).and_then(only),
+            None => only(Vec::new()),
         };
         let vector = blocking(embed).await?;
         Ok((scale, Group::Vision, self.nearest(&space, &vector, floor).await?))
@@ -157,7 +213,7 @@ impl Channels<'_> {
         if let (Some(picture), Some(image)) = (&self.request.image, &self.models.image) {
             let Some(space) = space(spaces, Modality::Image, image.spec())? else { return found(Vec::new()) };
             let (image, picture): (Arc<dyn ImageEmbedder>, _) = (Arc::clone(image), Arc::clone(picture));
-            let vector = blocking(move || image.embed_images(&[&*picture])).await?;
+            let vector = blocking(move || image.embed_images(&[&*picture]).and_then(only)).await?;
             return found(self.nearest(&space, &vector, floor).await?);
         }
         let rows: Vec<&VectorRow> =
@@ -198,16 +254,20 @@ fn space(spaces: &[EmbedSpec], modality: Modality, model: &EmbedSpec) -> Result<
     )))
 }
 
-/// Embeds on a thread of its own: models block, and the caller's runtime must not.
-async fn blocking(embed: impl FnOnce() -> Result<Vec<Vector>> + Send + 'static) -> Result<Vector> {
+/// The only vector of a model's answer.
+fn only(vectors: Vec<Vector>) -> Result<Vector> {
+    vectors.into_iter().next().ok_or_else(|| Error::model("query", "the model gave no vector"))
+}
+
+/// Runs a model on a thread of its own: models block, and the caller's runtime must not.
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (send, receive) = oneshot::channel();
     std::thread::Builder::new()
         .name("heimdex-query".into())
         .spawn(move || {
-            // A search that nobody waits for any more needs no vector.
-            let _ = send.send(embed());
+            // A search that nobody waits for any more needs no answer.
+            let _ = send.send(ask());
         })
         .map_err(|e| Error::io("thread heimdex-query", e))?;
-    let vectors = receive.await.map_err(|_| Error::model("query", "the model's thread panicked"))??;
-    vectors.into_iter().next().ok_or_else(|| Error::model("query", "the model gave no vector"))
+    receive.await.map_err(|_| Error::model("query", "the model's thread panicked"))?
 }

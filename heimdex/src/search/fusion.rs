@@ -18,6 +18,8 @@ pub(super) enum Scale {
     Cosine(f32),
     /// A cosine that the model itself makes a probability of.
     Probability(Calibration),
+    /// Probabilities that were added up.
+    Sum,
 }
 
 /// Which of the weighted sum's weights a channel has.
@@ -25,6 +27,7 @@ pub(super) enum Scale {
 pub(super) enum Group {
     Text,
     Vision,
+    Tags,
 }
 
 /// A channel's ranking, best first.
@@ -58,6 +61,9 @@ pub(super) fn fuse(rankings: &[Ranking], fusion: Fusion) -> Vec<Fused> {
                 }
                 (Fusion::Weighted { vision, .. }, Group::Vision) => {
                     f64::from(vision) * weight * calibrated(ranking.scale, found.score)
+                }
+                (Fusion::Weighted { tags, .. }, Group::Tags) => {
+                    f64::from(tags) * weight * calibrated(ranking.scale, found.score)
                 }
             };
             let sum = all.entry(found.scene).or_default();
@@ -95,6 +101,7 @@ fn calibrated(scale: Scale, score: f32) -> f64 {
         Scale::Bm25 => score.max(0.0) / (score.max(0.0) + HALF_BM25),
         Scale::Cosine(floor) => 0.5 + 0.5 * ((score - floor) / (1.0 - floor).max(1e-6)).clamp(0.0, 1.0),
         Scale::Probability(calibration) => 0.5 + 0.5 * calibration.probability(score),
+        Scale::Sum => 0.5 + 0.5 * score.clamp(0.0, 1.0),
     })
 }
 

@@ -9,6 +9,7 @@ mod channels;
 mod cursor;
 mod fusion;
 mod lexical;
+mod models;
 mod query;
 mod request;
 
@@ -17,10 +18,10 @@ mod tests;
 
 use std::collections::HashMap;
 
+pub use models::Models;
 pub use query::Query;
 pub use request::{ChannelScore, Fusion, Hit, HitVideo, SearchPage, SearchRequest};
 
-use crate::embed::Models;
 use crate::store::{IndexStore, SceneRecord};
 use crate::{Error, LibraryId, Result, SceneId};
 use channels::Channels;
@@ -88,7 +89,7 @@ pub async fn search(
 }
 
 fn hit(fused: &Fused, record: SceneRecord, lexical: &Lexical, explain: bool) -> Hit {
-    let SceneRecord { id, scene, video_title, video_source, video_duration, keyframes } = record;
+    let SceneRecord { id, scene, tags, video_title, video_source, video_duration, keyframes } = record;
     let matched_words = lexical.matched_words(&scene);
     let first_word = matched_words.first().map(|word| word.span.start.max(scene.span.start));
     let moment = first_word.or(fused.time).unwrap_or(scene.span.start);
@@ -101,6 +102,7 @@ fn hit(fused: &Fused, record: SceneRecord, lexical: &Lexical, explain: bool) -> 
         thumbnail: thumbnail.and_then(|k| k.thumbnail.clone()),
         text: scene.speech,
         matched_words,
+        tags,
         score: fused.score,
         channels: if explain { fused.channels.clone() } else { Vec::new() },
     }

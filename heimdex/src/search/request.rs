@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::annotate::Tag;
 use crate::media::RgbPicture;
 use crate::store::Filter;
 use crate::transcript::Word;
@@ -70,8 +71,8 @@ pub struct SearchRequest {
     #[serde(skip)]
     pub image: Option<Arc<RgbPicture>>,
     /// Weight of each channel: `speech` and `title` by words, `meaning` by vectors of what is said,
-    /// `visual` by the query's words in pictures, `likeness` by pictures, and the name of any text
-    /// channel of your own. 0 leaves a channel out.
+    /// `visual` by the query's words in pictures, `likeness` by pictures, `tags` by the names of tags, and
+    /// the channel of any annotator of your own, 1 where it is not given. 0 leaves a channel out.
     pub weights: BTreeMap<String, f32>,
     /// How rankings become one.
     pub fusion: Fusion,
@@ -97,9 +98,16 @@ impl Default for SearchRequest {
             per_video: None,
             like: None,
             image: None,
-            weights: [("speech", 1.2), ("meaning", 1.0), ("visual", 1.0), ("likeness", 1.0), ("title", 0.6)]
-                .map(|(n, w)| (n.to_owned(), w))
-                .into(),
+            weights: [
+                ("speech", 1.2),
+                ("meaning", 1.0),
+                ("visual", 1.0),
+                ("likeness", 1.0),
+                ("tags", 0.8),
+                ("title", 0.6),
+            ]
+            .map(|(n, w)| (n.to_owned(), w))
+            .into(),
             fusion: Fusion::default(),
             min_similarity: 0.25,
             min_probability: 0.001,
@@ -177,6 +185,9 @@ pub struct Hit {
     pub text: String,
     /// The words that matched, with their times.
     pub matched_words: Vec<Word>,
+    /// What the scene shows, the surest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
     /// Key of the thumbnail nearest to the moment.
     pub thumbnail: Option<String>,
     /// The fused score; only comparable within one search.

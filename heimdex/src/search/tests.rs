@@ -35,7 +35,7 @@ struct Pointing {
 impl Pointing {
     fn at(video: &IndexedVideo) -> Models {
         let vector = video.scenes[0].vectors[0].vector.clone();
-        Models { text: Some(Arc::new(Self { spec: video.spaces[0].clone(), vector })), image: None }
+        Models { text: Some(Arc::new(Self { spec: video.spaces[0].clone(), vector })), ..Models::default() }
     }
 }
 
@@ -117,7 +117,7 @@ async fn another_model_is_an_error_that_names_both() {
     let store = store(std::slice::from_ref(&a)).await;
     let spec = EmbedSpec::new("org/another", "ff", "11", 8, Pooling::Mean, 16);
     let vector = a.scenes[0].vectors[0].vector.clone();
-    let other = Models { text: Some(Arc::new(Pointing { spec, vector })), image: None };
+    let other = Models { text: Some(Arc::new(Pointing { spec, vector })), ..Models::default() };
     let error = search(&store, LibraryId::default(), &other, &SearchRequest::new("x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Space);
     assert!(error.to_string().contains("org/another") && error.to_string().contains("test/model"), "{error}");
@@ -214,7 +214,7 @@ impl Angles {
 
     fn models() -> Models {
         let spec = EmbedSpec::new("org/angles", "00", "11", 3, Pooling::Head, 16).of_images();
-        Models { text: None, image: Some(Arc::new(Self(spec))) }
+        Models { image: Some(Arc::new(Self(spec))), ..Models::default() }
     }
 }
 
@@ -332,7 +332,7 @@ async fn a_scene_finds_its_like_and_not_itself() {
 async fn another_image_model_is_an_error() {
     let store = seen([[&[0.0], &[90.0]], [&[10.0], &[170.0]]]).await;
     let spec = EmbedSpec::new("org/other-angles", "22", "11", 3, Pooling::Head, 16).of_images();
-    let models = Models { text: None, image: Some(Arc::new(Angles(spec))) };
+    let models = Models { image: Some(Arc::new(Angles(spec))), ..Models::default() };
     for request in [
         SearchRequest::new("10"),
         SearchRequest { image: Some(Arc::new(angle(1))), ..SearchRequest::default() },

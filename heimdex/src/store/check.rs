@@ -4,8 +4,8 @@ use crate::store::{IndexedScene, IndexedVideo, VectorOrigin};
 use crate::transcript::Word;
 use crate::{Error, Result, Span};
 
-/// Channels that a store fills by itself.
-const OWN_CHANNELS: [&str; 2] = ["speech", "title"];
+/// Channels that no annotator can have.
+pub(crate) const OWN_CHANNELS: [&str; 6] = ["speech", "title", "meaning", "visual", "likeness", "tags"];
 
 /// Checks that the parts of an index belong together: what every store refuses before it writes.
 ///
@@ -82,6 +82,9 @@ fn check_scene(
     }
     if let Some(channel) = OWN_CHANNELS.iter().find(|channel| indexed.texts.contains_key(**channel)) {
         return Err(Error::invalid("texts", format!("{what} has a text in {channel}, a channel of Heimdex")));
+    }
+    if let Some(tag) = indexed.tags.iter().find(|tag| !(0.0..=1.0).contains(&tag.score)) {
+        return Err(Error::invalid("tags", format!("the score of {} in {what} is not in 0..=1", tag.label)));
     }
     for row in &indexed.vectors {
         let Some((_, dim)) = spaces.iter().find(|(space, _)| *space == row.space) else {

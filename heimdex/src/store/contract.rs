@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::annotate::Tag;
 use crate::embed::{EmbedSpec, Vector};
 use crate::keyframes::Keyframe;
 use crate::media::MediaInfo;
@@ -92,6 +93,9 @@ pub struct IndexedScene {
     /// Texts by channel beside `speech`, such as `ocr` or a user's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub texts: BTreeMap<String, String>,
+    /// What it shows, the surest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
     /// Vectors of the scene, in any space of [`IndexedVideo::spaces`].
     pub vectors: Vec<VectorRow>,
 }
@@ -110,6 +114,11 @@ pub enum VectorOrigin {
     Keyframe {
         /// Index in [`IndexedVideo::keyframes`].
         keyframe: u32,
+    },
+    /// What an annotator found, by its channel.
+    Annotation {
+        /// The channel.
+        channel: String,
     },
 }
 
@@ -148,6 +157,8 @@ pub struct Filter {
     pub created_before: Option<String>,
     /// Only videos in one of these languages.
     pub languages: Vec<String>,
+    /// Only scenes with all of these tags, by any of their names.
+    pub tags: Vec<String>,
 }
 
 /// A lexical query in analyzed tokens (see [`crate::text`]).
@@ -182,6 +193,8 @@ pub struct SceneRecord {
     pub id: SceneId,
     /// The scene with its words.
     pub scene: Scene,
+    /// What it shows, the surest first.
+    pub tags: Vec<Tag>,
     /// Title of its video.
     pub video_title: String,
     /// Source of its video.
@@ -292,6 +305,16 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
         library: LibraryId,
         space: &str,
         query: &Vector,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>>;
+
+    /// Scenes with any of these tags, best first: the sum of the scores of those they have. A tag is
+    /// named by [`tag_key`](super::tag_key) of its label or of another of its names.
+    async fn search_tags(
+        &self,
+        library: LibraryId,
+        tags: &[String],
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>>;

@@ -9,6 +9,8 @@ mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+#[cfg(feature = "media")]
+pub(crate) use check::OWN_CHANNELS;
 pub use check::check_video;
 pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
@@ -16,3 +18,9 @@ pub use contract::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+
+/// What a tag is compared by: the analyzed tokens of one of its names, so that case, width and plurals
+/// that the analyzer knows make no difference.
+pub fn tag_key(name: &str) -> String {
+    crate::text::analyze(name).join(" ")
+}

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::annotate::Tag;
 use crate::embed::{EmbedSpec, Pooling, Vector};
 use crate::keyframes::Keyframe;
 use crate::media::MediaInfo;
@@ -14,7 +15,7 @@ use crate::scenes::Scene;
 use crate::shots::Shot;
 use crate::store::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, StageRecord, StageState, TextQuery, VectorOrigin,
-    VectorRow, VideoRecord, VideoState,
+    VectorRow, VideoRecord, VideoState, tag_key,
 };
 use crate::transcript::{Segment, TranscriptSource, Word};
 use crate::{ErrorKind, LibraryId, SceneId, Span, Stage, Timestamp, VideoId};
@@ -31,7 +32,7 @@ macro_rules! store_tests {
             titles_find_the_first_scene, paging_visits_all_once, ordering_is_deterministic, libraries_are_separate,
             libraries_do_not_move_scores, delete_cascades, placeholders_are_never_found, a_state_keeps_the_index,
             concurrent_writers, checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
-            unknown_spaces_are_errors, vectors_of_a_scene
+            unknown_spaces_are_errors, vectors_of_a_scene, tags_are_found_and_restrict
         );
     };
     ($open:expr; $($name:ident),+) => {
@@ -89,6 +90,7 @@ pub fn video(name: &str, seed: u64, says: &[&str]) -> IndexedVideo {
                 words: words.collect(),
             },
             texts: BTreeMap::new(),
+            tags: Vec::new(),
             vectors: vec![VectorRow {
                 space: space.clone(),
                 origin: VectorOrigin::Text { channel: "speech".into() },
@@ -590,6 +592,56 @@ pub async fn nothing_found_is_not_never_ran(store: &dyn IndexStore) {
         let read = store.indexed_video(library(), video.video.id).await.unwrap().unwrap();
         assert_eq!(read.transcript.is_some(), video.transcript.is_some());
     }
+}
+
+/// A tag is found by any of its names, the surer the better; and restricts every other look-up.
+pub async fn tags_are_found_and_restrict(store: &dyn IndexStore) {
+    let tag = |label: &str, name: &str, score: f32| Tag {
+        label: label.to_owned(),
+        names: vec![name.to_owned()],
+        score,
+    };
+    let mut one = video("a", 10, &["car one", "car two", "car three"]);
+    one.scenes[0].tags = vec![tag("beach", "해변", 0.5), tag("red car", "빨간 자동차", 0.25)];
+    one.scenes[1].tags = vec![tag("beach", "beach", 0.75)];
+    store.replace_video(library(), &one).await.unwrap();
+    let mut two = video("b", 21, &["car four"]);
+    two.scenes[0].tags = vec![tag("red car", "빨간 자동차", 0.9)];
+    store.replace_video(library(), &two).await.unwrap();
+    assert_eq!(store.indexed_video(library(), one.video.id).await.unwrap().as_ref(), Some(&one));
+    assert_eq!(store.scenes(library(), &[id("a", 0)]).await.unwrap()[0].tags, one.scenes[0].tags);
+
+    let found = async |names: &[&str], filter: &Filter| -> Vec<(SceneId, f32)> {
+        let keys: Vec<String> = names.iter().map(|name| tag_key(name)).collect();
+        let found = store.search_tags(library(), &keys, filter, 10).await.unwrap();
+        found.iter().map(|s| (s.scene, s.score)).collect()
+    };
+    let all = Filter::default();
+    assert_eq!(found(&["Beach"], &all).await, [(id("a", 1), 0.75), (id("a", 0), 0.5)]);
+    assert_eq!(found(&["해변"], &all).await, [(id("a", 0), 0.5)]);
+    // Both names of one tag are one tag; several tags add up.
+    let both = found(&["빨간 자동차", "red car", "beach"], &all).await;
+    let scenes: Vec<SceneId> = both.iter().map(|(scene, _)| *scene).collect();
+    assert_eq!(scenes, [id("b", 0), id("a", 0), id("a", 1)]);
+    assert!((both[1].1 - 0.75).abs() < 1e-6);
+    assert!(found(&["car"], &all).await.is_empty(), "a part of a name is another name");
+    let within = Filter { within: Some(Span::new(at(10_000), at(10_001))), ..Filter::default() };
+    assert_eq!(found(&["beach"], &within).await, [(id("a", 1), 0.75)]);
+    let of_b = Filter { videos: vec![id("b", 0).video], ..Filter::default() };
+    assert!(found(&["beach"], &of_b).await.is_empty());
+
+    let tagged = Filter { tags: vec!["BEACH".into(), "빨간 자동차".into()], ..Filter::default() };
+    assert_eq!(found(&["beach"], &tagged).await, [(id("a", 0), 0.5)]);
+    let by_word = store.search_text(library(), "speech", &any(&["car"]), &tagged, 10).await.unwrap();
+    assert_eq!(by_word.iter().map(|s| s.scene).collect::<Vec<_>>(), [id("a", 0)]);
+    let by_vector = store.search_vectors(library(), &spec().space(), &vector(3), &tagged, 10).await.unwrap();
+    assert_eq!(by_vector.iter().map(|s| s.scene).collect::<Vec<_>>(), [id("a", 0)]);
+    let nonsense = Filter { tags: vec!["!!".into()], ..Filter::default() };
+    let error = store.search_text(library(), "speech", &any(&["car"]), &nonsense, 10).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+
+    store.replace_video(library(), &video("a", 10, &["car one"])).await.unwrap();
+    assert!(found(&["beach"], &all).await.is_empty(), "tags go with the scenes that had them");
 }
 
 /// What is like a scene is looked for with the scene's own vectors.

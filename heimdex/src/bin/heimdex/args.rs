@@ -96,6 +96,9 @@ pub(crate) struct IndexArgs {
     pub(crate) language: Vec<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Tag scenes with everyday things that the image model sees, or with the concepts of a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) tags: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) detector: DetectorArgs,
     /// Longest scene in seconds; longer shots are split at pauses
@@ -180,6 +183,9 @@ pub(crate) struct SearchArgs {
     /// Only videos in this language, such as `en`
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Vec<String>,
+    /// Only scenes with this tag
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tag: Vec<String>,
     /// At most this many hits of one video
     #[arg(long, value_name = "HITS")]
     pub(crate) per_video: Option<usize>,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Modality, Models, TextEmbedder, TextEncoder};
+use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Modality, TextEmbedder, TextEncoder};
 use heimdex::index::Pipeline;
+use heimdex::search::Models;
 use heimdex::{ErrorKind, Heimdex, Result, models};
 use serde_json::json;
 
@@ -40,7 +41,7 @@ pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> 
         },
     };
     let image = args.image_model.as_deref().or(used(Modality::Image)).map(image_model).transpose()?;
-    Ok(Models { text, image })
+    Ok(Models { text, image, ..Models::default() })
 }
 
 /// The models that made the library's vectors, where there are any.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use heimdex::annotate::{TagSettings, Vocabulary};
 use heimdex::index::{IndexOutcome, IndexReport, Pipeline};
 use heimdex::{Cancel, Error, ErrorKind, Heimdex, Progress, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -40,6 +41,9 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     }
     if let Some(image) = models.image {
         pipeline = pipeline.image(image);
+    }
+    if let Some(file) = &args.tags {
+        pipeline = pipeline.tags(vocabulary(file)?, TagSettings::default());
     }
     let library = library::open_or_make(&folder, pipeline.build()?).await?;
 
@@ -84,6 +88,14 @@ fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
         settings.scenes.max = Duration::from_secs_f64(seconds);
     }
     Ok(settings)
+}
+
+/// The concepts of a file, or the shipped ones where no file is named.
+fn vocabulary(file: &Path) -> Result<Vocabulary> {
+    if file.as_os_str().is_empty() {
+        return Ok(Vocabulary::everyday());
+    }
+    Vocabulary::read(&std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?)
 }
 
 /// First Ctrl-C: stop cleanly. Second: at once.

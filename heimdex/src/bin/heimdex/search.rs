@@ -60,6 +60,7 @@ async fn request(library: &Heimdex, args: &SearchArgs) -> heimdex::Result<Search
     filter.min_duration = args.min_duration;
     filter.max_duration = args.max_duration;
     filter.languages.clone_from(&args.language);
+    filter.tags.clone_from(&args.tag);
     let mut request = SearchRequest::new(args.query.clone().unwrap_or_default());
     request.like = args.like;
     if let Some(path) = &args.image {
@@ -93,6 +94,10 @@ fn show(number: usize, hit: &Hit, style: Style) -> Outcome {
     ))?;
     if !hit.text.is_empty() {
         output::line(format!("     {}", marked(hit, style)))?;
+    }
+    if !hit.tags.is_empty() {
+        let labels: Vec<&str> = hit.tags.iter().map(|tag| tag.label.as_str()).collect();
+        output::line(format!("     {dim}shows {}{off}", safe(&labels.join(", "))))?;
     }
     for word in &hit.matched_words {
         if style.bold.is_empty() {

@@ -71,7 +71,7 @@ impl Bert {
         let activation = Activation::named(&config.hidden_act).ok_or_else(|| {
             Error::model(model, format!("config.json: activation `{}` is not known", config.hidden_act))
         })?;
-        if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+        if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             return Err(Error::model(model, "config.json: the heads do not divide hidden_size"));
         }
         let weights = Weights::open(folder, model)?;

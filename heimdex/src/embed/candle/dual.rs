@@ -41,10 +41,10 @@ enum Family {
 struct Config {
     #[serde(default)]
     model_type: String,
-    #[serde(default)]
-    text_config: TowerConfig,
-    #[serde(default)]
-    vision_config: TowerConfig,
+    #[serde(default, rename = "text_config")]
+    text: TowerConfig,
+    #[serde(default, rename = "vision_config")]
+    vision: TowerConfig,
     projection_dim: Option<usize>,
 }
 
@@ -81,7 +81,7 @@ impl Config {
     }
 
     fn max_tokens(&self, family: Family) -> usize {
-        self.text_config.max_position_embeddings.unwrap_or(match family {
+        self.text.max_position_embeddings.unwrap_or(match family {
             Family::Siglip => 64,
             Family::Clip => 77,
         })
@@ -107,7 +107,7 @@ impl TowerConfig {
                 Error::model(model, format!("config.json: activation `{activation}` is not known"))
             })?,
         };
-        if shape.heads == 0 || shape.hidden % shape.heads != 0 {
+        if shape.heads == 0 || !shape.hidden.is_multiple_of(shape.heads) {
             return Err(Error::model(model, "config.json: the heads do not divide hidden_size"));
         }
         Ok(shape)
@@ -194,7 +194,7 @@ impl Text {
         family: Family,
         max_tokens: usize,
     ) -> Result<Self> {
-        let text = &config.text_config;
+        let text = &config.text;
         let shape = text.shape(model, family, true)?;
         let hidden = shape.hidden;
         let vocabulary = text.vocab_size.unwrap_or(match family {
@@ -298,7 +298,7 @@ enum Head {
 
 impl Vision {
     fn read(weights: &Weights, model: &str, config: &Config, family: Family) -> Result<Self> {
-        let vision = &config.vision_config;
+        let vision = &config.vision;
         let shape = vision.shape(model, family, false)?;
         let hidden = shape.hidden;
         let failed = |e: candle_core::Error| Error::model(model, e.to_string());

@@ -1,6 +1,6 @@
 //! Which videos a filter lets through.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, SqlitePool};
@@ -8,7 +8,7 @@ use sqlx::{Arguments, SqlitePool};
 use super::{failed, library_bytes, video_id};
 use crate::store::Filter;
 use crate::transcript::normalize_language;
-use crate::{Error, LibraryId, Result, VideoId};
+use crate::{Error, LibraryId, Result, SceneId, VideoId};
 
 /// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
 pub(super) async fn allowed_videos(
@@ -16,8 +16,16 @@ pub(super) async fn allowed_videos(
     library: LibraryId,
     filter: &Filter,
 ) -> Result<Option<BTreeSet<VideoId>>> {
-    let Filter { videos, within: _, min_duration, max_duration, created_from, created_before, languages } =
-        filter;
+    let Filter {
+        videos,
+        within: _,
+        min_duration,
+        max_duration,
+        created_from,
+        created_before,
+        languages,
+        tags: _,
+    } = filter;
     let mut sql = String::from("SELECT video_id FROM videos WHERE library_id = ? AND searchable");
     let conditions = sql.len();
     let mut values = SqliteArguments::default();
@@ -77,4 +85,31 @@ fn date(field: &'static str, text: &str) -> Result<String> {
     } else {
         Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date")))
     }
+}
+
+/// The scenes that have every tag that a filter wants; `None` when it wants none.
+pub(super) async fn tagged_scenes(
+    pool: &SqlitePool,
+    library: LibraryId,
+    filter: &Filter,
+) -> Result<Option<HashSet<SceneId>>> {
+    if filter.tags.is_empty() {
+        return Ok(None);
+    }
+    let failed = failed("filtering by tag");
+    let sql = format!(
+        "SELECT s.video_id, s.ordinal FROM scenes s WHERE s.library_id = ?1 AND {}",
+        super::tags::has_tags("s", "?2")
+    );
+    let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(library_bytes(library))
+        .bind(super::tags::wanted(filter)?)
+        .fetch_all(pool)
+        .await
+        .map_err(&failed)?;
+    let scene = |(video, ordinal): &(Vec<u8>, i64)| {
+        let ordinal = u32::try_from(*ordinal).map_err(|e| Error::store("a scene's number", e))?;
+        Ok(SceneId { video: video_id(video)?, ordinal })
+    };
+    rows.iter().map(scene).collect::<Result<_>>().map(Some)
 }

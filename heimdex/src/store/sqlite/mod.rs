@@ -5,6 +5,7 @@ mod codes;
 mod filter;
 mod read;
 mod schema;
+mod tags;
 mod vectors;
 mod words;
 mod write;
@@ -172,6 +173,16 @@ impl IndexStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
         vectors::search(&self.readers, &self.codes, library, space, query, filter, limit).await
+    }
+
+    async fn search_tags(
+        &self,
+        library: LibraryId,
+        tags: &[String],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ScoredScene>> {
+        tags::search(&self.readers, library, tags, filter, limit).await
     }
 
     async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {

@@ -121,7 +121,7 @@ pub(super) async fn indexed_video(
         "SELECT start_us, end_us FROM shots WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT time_us, shot, quality, thumbnail, picture FROM keyframes WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT segment FROM segments WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
-        "SELECT ordinal, start_us, end_us, shot, speech, words, texts FROM scenes
+        "SELECT ordinal, start_us, end_us, shot, speech, words, texts, tags FROM scenes
          WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT v.ordinal, s.space, v.origin, v.time_us, v.vector FROM vectors v JOIN spaces s USING (space_id)
          WHERE v.library_id = ? AND v.video_id = ? ORDER BY v.vector_id",
@@ -141,7 +141,7 @@ pub(super) async fn indexed_video(
         .iter()
         .map(|row| {
             let texts: BTreeMap<String, String> = parsed(row, "texts")?;
-            Ok(IndexedScene { scene: scene(row)?, texts, vectors: Vec::new() })
+            Ok(IndexedScene { scene: scene(row)?, texts, tags: parsed(row, "tags")?, vectors: Vec::new() })
         })
         .collect::<Result<Vec<_>>>()?;
     for row in vectors {
@@ -222,7 +222,7 @@ pub(super) async fn scenes(
     let mut records = Vec::with_capacity(ids.len());
     for id in ids {
         let row = sqlx::query(
-            "SELECT s.ordinal, s.start_us, s.end_us, s.shot, s.speech, s.words, v.title, v.source, v.duration_us
+            "SELECT s.ordinal, s.start_us, s.end_us, s.shot, s.speech, s.words, s.tags, v.title, v.source, v.duration_us
              FROM scenes s JOIN videos v USING (library_id, video_id)
              WHERE s.library_id = ? AND s.video_id = ? AND s.ordinal = ?",
         )
@@ -249,6 +249,7 @@ pub(super) async fn scenes(
             id: *id,
             keyframes: of_scene(keyframes, scene.span),
             scene,
+            tags: parsed(&row, "tags")?,
             video_title: get(&row, "title")?,
             video_source: get(&row, "source")?,
             video_duration: time(&row, "duration_us")?,

@@ -1,6 +1,6 @@
 //! Vectors: kept whole and as codes, found by scanning the codes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use sqlx::{Row, SqlitePool};
 
 use super::cache::CodeCache;
 use super::codes::{CodeRow, Codes, QueryCodes};
-use super::filter::allowed_videos;
+use super::filter::{allowed_videos, tagged_scenes};
 use super::write::{Tx, last_id};
 use super::{best_first, failed, json as text, library_bytes, video_bytes};
 use crate::embed::Vector;
@@ -95,6 +95,7 @@ pub(super) async fn search(
     limit: usize,
 ) -> Result<Vec<ScoredScene>> {
     let allowed = allowed_videos(pool, library, filter).await?;
+    let tagged = tagged_scenes(pool, library, filter).await?.map(Arc::new);
     // A video replaced between the scan and the reading of its vectors would be missed.
     let mut attempts = 3;
     loop {
@@ -105,7 +106,8 @@ pub(super) async fn search(
                 format!("the query has {} dimensions, space {space} has {}", query.dim(), codes.dim);
             return Err(Error::Space(message));
         }
-        let (within, values, allowed) = (filter.within, query.as_slice().to_vec(), allowed.clone());
+        let (within, values) = (filter.within, query.as_slice().to_vec());
+        let (allowed, tagged) = (allowed.clone(), tagged.clone());
         let contenders = tokio::task::spawn_blocking(move || {
             let videos: Vec<(VideoId, Arc<Codes>)> = codes
                 .videos
@@ -113,7 +115,7 @@ pub(super) async fn search(
                 .filter(|(video, _)| allowed.as_ref().is_none_or(|allowed| allowed.contains(video)))
                 .map(|(video, codes)| (*video, Arc::clone(codes)))
                 .collect();
-            contenders(&videos, &QueryCodes::of(&values), within, limit)
+            contenders(&videos, &QueryCodes::of(&values), Which { within, tagged: tagged.as_deref() }, limit)
         })
         .await
         .map_err(|e| Error::store("scanning vectors", e))?;
@@ -124,12 +126,27 @@ pub(super) async fn search(
     }
 }
 
+/// Which rows of the videos may be found.
+#[derive(Clone, Copy)]
+struct Which<'a> {
+    within: Option<Span>,
+    tagged: Option<&'a HashSet<SceneId>>,
+}
+
+impl Which<'_> {
+    fn holds(self, video: VideoId, row: &CodeRow) -> bool {
+        let overlaps = |w: Span| row.end_us > w.start.as_micros() && row.start_us < w.end.as_micros();
+        self.within.is_none_or(overlaps)
+            && self.tagged.is_none_or(|scenes| scenes.contains(&SceneId { video, ordinal: row.ordinal }))
+    }
+}
+
 /// Rows that may be among the `limit` best scenes: those whose highest possible cosine is not below
 /// the lowest possible one of the scene in place `limit`.
 fn contenders(
     videos: &[(VideoId, Arc<Codes>)],
     query: &QueryCodes,
-    within: Option<Span>,
+    which: Which<'_>,
     limit: usize,
 ) -> Vec<Contender> {
     let rows: usize = videos.iter().map(|(_, codes)| codes.rows.len()).sum();
@@ -140,8 +157,8 @@ fn contenders(
     let parts = videos.chunks(videos.len().div_ceil(threads));
     let scanned: Vec<Scan> = std::thread::scope(|scope| {
         let others: Vec<_> =
-            parts.clone().skip(1).map(|part| scope.spawn(move || Scan::of(part, query, within))).collect();
-        let first = parts.clone().next().map(|part| Scan::of(part, query, within));
+            parts.clone().skip(1).map(|part| scope.spawn(move || Scan::of(part, query, which))).collect();
+        let first = parts.clone().next().map(|part| Scan::of(part, query, which));
         let others = others.into_iter().filter_map(|thread| thread.join().ok());
         first.into_iter().chain(others).collect()
     });
@@ -167,16 +184,14 @@ struct Scan {
 }
 
 impl Scan {
-    fn of(videos: &[(VideoId, Arc<Codes>)], query: &QueryCodes, within: Option<Span>) -> Self {
+    fn of(videos: &[(VideoId, Arc<Codes>)], query: &QueryCodes, which: Which<'_>) -> Self {
         let mut scan = Self { scenes: Vec::new(), rows: Vec::new() };
         let mut bounds = Vec::new();
         for (video, codes) in videos {
             codes.bounds(query, &mut bounds);
             let mut last = None;
             for (row, (low, high)) in codes.rows.iter().zip(&bounds) {
-                if within
-                    .is_some_and(|w| row.end_us <= w.start.as_micros() || row.start_us >= w.end.as_micros())
-                {
+                if !which.holds(*video, row) {
                     continue;
                 }
                 match scan.scenes.last_mut() {

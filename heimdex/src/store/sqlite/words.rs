@@ -8,7 +8,7 @@ use sqlx::{Row, Sqlite, SqliteExecutor, SqlitePool};
 
 use super::filter::allowed_videos;
 use super::write::{Tx, insert_rows, last_id};
-use super::{best_first, failed, library_bytes, video_bytes, video_id};
+use super::{best_first, failed, library_bytes, tags, video_bytes, video_id};
 use crate::store::{Filter, IndexedVideo, ScoredScene, TextQuery};
 use crate::{Error, LibraryId, Result, SceneId, Span, VideoId};
 
@@ -135,7 +135,8 @@ pub(super) async fn search(
     }
     let videos = allowed_videos(pool, library, filter).await?;
     let Some(table) = table(pool, library).await? else { return Ok(Vec::new()) };
-    let from = From { table, library, videos, within: filter.within };
+    let tags = (!filter.tags.is_empty()).then(|| tags::wanted(filter)).transpose()?;
+    let from = From { table, library, videos, within: filter.within, tags };
     // Equal scores are ordered by scene, so a group of them must not be cut in the middle.
     let mut depth = limit + 64;
     loop {
@@ -152,9 +153,14 @@ pub(super) async fn search(
 }
 
 /// The scene of a text; the first one that passes stands for a text of a whole video.
-const SCENE: &str = "(SELECT min(s.ordinal) FROM scenes s
-    WHERE s.library_id = t.library_id AND s.video_id = t.video_id AND s.ordinal = coalesce(t.ordinal, s.ordinal)
-    AND s.end_us > ?2 AND s.start_us < ?3)";
+fn scene_of(tagged: bool) -> String {
+    let tags = if tagged { tags::has_tags("s", "?7") } else { "?7 IS NULL".to_owned() };
+    format!(
+        "(SELECT min(s.ordinal) FROM scenes s
+         WHERE s.library_id = t.library_id AND s.video_id = t.video_id AND s.ordinal = coalesce(t.ordinal, s.ordinal)
+         AND s.end_us > ?2 AND s.start_us < ?3 AND {tags})"
+    )
+}
 
 /// Which texts may be found.
 struct From {
@@ -162,26 +168,29 @@ struct From {
     library: LibraryId,
     videos: Option<BTreeSet<VideoId>>,
     within: Option<Span>,
+    /// Keys of tags that a scene must have, as JSON.
+    tags: Option<String>,
 }
 
 /// The `depth` best rows. Values never become part of the SQL.
 async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) -> Result<Vec<ScoredScene>> {
-    let From { table, library, videos, within } = from;
+    let From { table, library, videos, within, tags } = from;
+    let scene = scene_of(tags.is_some());
     let (start, end) = within.map_or((i64::MIN, i64::MAX), |w| (w.start.as_micros(), w.end.as_micros()));
     let ids: Option<Vec<String>> =
         videos.as_ref().map(|v| v.iter().map(|v| v.0.simple().to_string()).collect());
-    let sql = if ids.is_none() && within.is_none() {
+    let sql = if ids.is_none() && within.is_none() && tags.is_none() {
         format!(
-            "SELECT t.video_id, coalesce(t.ordinal, {SCENE}) AS scene, f.rank
+            "SELECT t.video_id, coalesce(t.ordinal, {scene}) AS scene, f.rank
              FROM (SELECT rowid, rank FROM {table}
                    WHERE {table} MATCH ?1 AND rank MATCH 'bm25(0.0, 1.0, 1.0, 1.0)' ORDER BY rank LIMIT ?4) f
              JOIN texts t ON t.text_id = f.rowid AND t.library_id = ?6 WHERE ?5 IS NULL"
         )
     } else {
         format!(
-            "SELECT t.video_id, {SCENE} AS scene, {table}.rank FROM {table}
+            "SELECT t.video_id, {scene} AS scene, {table}.rank FROM {table}
              JOIN texts t ON t.text_id = {table}.rowid AND t.library_id = ?6
-             WHERE {table} MATCH ?1 AND {table}.rank MATCH 'bm25(0.0, 1.0, 1.0, 1.0)' AND {SCENE} IS NOT NULL
+             WHERE {table} MATCH ?1 AND {table}.rank MATCH 'bm25(0.0, 1.0, 1.0, 1.0)' AND {scene} IS NOT NULL
              AND (?5 IS NULL OR t.video_id IN (SELECT unhex(value) FROM json_each(?5)))
              ORDER BY {table}.rank LIMIT ?4"
         )
@@ -193,6 +202,7 @@ async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) 
         .bind(i64::try_from(depth).unwrap_or(i64::MAX))
         .bind(ids.as_ref().map(super::json).transpose()?)
         .bind(library_bytes(*library))
+        .bind(tags)
         .fetch_all(pool)
         .await
         .map_err(failed("searching words"))?;

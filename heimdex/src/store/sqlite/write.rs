@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::{failed, json as text, library_bytes, vectors, video_bytes, words};
+use super::{failed, json as text, library_bytes, tags, vectors, video_bytes, words};
 use crate::store::{IndexedVideo, StageRecord, VideoRecord};
 use crate::{LibraryId, Result, Stage, VideoId};
 
@@ -18,6 +18,7 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
     words::insert(&mut tx, library, video).await?;
+    tags::insert(&mut tx, library, video).await?;
     vectors::insert(&mut tx, library, video).await?;
     // Their outputs are in the index now, and are the large ones.
     sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
@@ -200,13 +201,15 @@ async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
                 s.scene.shot,
                 s.scene.speech,
                 s.scene.words,
-                s.texts
+                s.texts,
+                s.tags
             ])
         })
         .collect();
     let sql =
-        "INSERT INTO scenes (library_id, video_id, ordinal, start_us, end_us, shot, speech, words, texts)
-               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value -> 5
+        "INSERT INTO scenes (library_id, video_id, ordinal, start_us, end_us, shot, speech, words, texts, tags)
+               SELECT ?1, ?2, key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value -> 5,
+                      value -> 6
                FROM json_each(?3)";
     insert_rows(tx, library, id, sql, scenes).await
 }

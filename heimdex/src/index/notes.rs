@@ -1,0 +1,99 @@
+//! The stage that adds tags, and what annotators find.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Pipeline;
+use super::pipeline::Keys;
+use super::resume::Run;
+use super::vectors::keyframes_of;
+use crate::annotate::{KeyframeView, SceneView, Tag};
+use crate::embed::Vector;
+use crate::keyframes::Keyframe;
+use crate::scenes::Scene;
+use crate::store::{VectorOrigin, VectorRow};
+use crate::{Error, Result, Stage};
+
+/// What tags and annotators add to a scene.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Notes {
+    pub(super) texts: BTreeMap<String, String>,
+    pub(super) tags: Vec<Tag>,
+    pub(super) vectors: Vec<VectorRow>,
+}
+
+impl Pipeline {
+    /// What tags and annotators make of each scene.
+    pub(super) fn annotate(
+        &self,
+        scenes: &[Scene],
+        keyframes: &[Keyframe],
+        looks: &[Vector],
+        keys: &Keys,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Notes>> {
+        if self.tagger.is_none() && self.annotators.is_empty() {
+            return Ok(vec![Notes::default(); scenes.len()]);
+        }
+        run.stage(Stage::Tags, &keys.tags, |run| {
+            if let Some(tagger) = &self.tagger {
+                tagger.prepare(run.cancel)?;
+            }
+            let mut notes = Vec::with_capacity(scenes.len());
+            for scene in scenes {
+                run.cancel.check()?;
+                run.progress(Stage::Tags, 0.99 * notes.len() as f32 / scenes.len() as f32);
+                let mine = keyframes_of(scene, keyframes);
+                let mut note = Notes::default();
+                if let Some(tagger) = &self.tagger {
+                    let looks: Vec<&Vector> = mine.iter().filter_map(|i| looks.get(*i)).collect();
+                    note.tags = tagger.tags(&looks);
+                }
+                if !self.annotators.is_empty() {
+                    self.ask_annotators(scene, keyframes, &mine, &mut note)?;
+                }
+                notes.push(note);
+            }
+            Ok(notes)
+        })
+    }
+
+    fn ask_annotators(
+        &self,
+        scene: &Scene,
+        keyframes: &[Keyframe],
+        mine: &[usize],
+        note: &mut Notes,
+    ) -> Result<()> {
+        let mut pictures = Vec::with_capacity(mine.len());
+        for i in mine {
+            pictures.push(self.picture(&keyframes[*i])?);
+        }
+        for annotator in &self.annotators {
+            let views = mine
+                .iter()
+                .zip(&pictures)
+                .map(|(i, picture)| KeyframeView { keyframe: &keyframes[*i], picture });
+            let found = annotator.annotate(&SceneView { scene, keyframes: views.collect() })?;
+            let channel = annotator.channel();
+            if !found.text.trim().is_empty() {
+                note.texts.insert(channel.to_owned(), found.text);
+            }
+            note.tags.extend(found.tags);
+            for (time, vector) in found.vectors {
+                let spec = annotator.spec().filter(|spec| spec.dim == vector.dim()).ok_or_else(|| {
+                    Error::Space(format!("annotator {channel} gave a vector that is not of its own spec"))
+                })?;
+                note.vectors.push(VectorRow {
+                    space: spec.space(),
+                    origin: VectorOrigin::Annotation { channel: channel.to_owned() },
+                    time: time.clamp(scene.span.start, scene.span.end),
+                    vector,
+                });
+            }
+        }
+        note.tags.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(())
+    }
+}
