@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Modality, TextEmbedder, TextEncoder};
 use heimdex::index::Pipeline;
+use heimdex::models::{self, Preset};
 use heimdex::search::Models;
-use heimdex::{ErrorKind, Heimdex, Result, models};
+use heimdex::{ErrorKind, Heimdex, Result};
 use serde_json::json;
 
 use crate::args::{Global, ModelArgs};
@@ -98,6 +99,15 @@ fn image_model(name: &str) -> Result<Arc<dyn ImageEmbedder>> {
     Ok(Arc::new(DualEncoder::open(models::resolve(name)?)?))
 }
 
+/// The presets, what their models take in memory together, and which of them are not here.
+fn presets() -> impl Iterator<Item = (Preset, u64, Vec<&'static str>)> {
+    Preset::ALL.into_iter().map(|preset| {
+        let models = preset.models();
+        let missing = models.iter().filter(|m| models::resolve(m.name).is_err()).map(|m| m.name);
+        (preset, models.iter().map(|m| m.memory_bytes).sum(), missing.collect())
+    })
+}
+
 pub(crate) async fn run(global: &Global) -> Outcome {
     let folder = library::folder(global)?;
     let model: std::result::Result<PathBuf, String> =
@@ -126,6 +136,9 @@ pub(crate) async fn run(global: &Global) -> Outcome {
                 "spec": loads.as_ref().and_then(|l| l.as_ref().ok()),
                 "error": model.as_ref().err().or(loads.as_ref().and_then(|l| l.as_ref().err())),
             },
+            "presets": presets().map(|(preset, memory, missing)| {
+                json!({"preset": preset.as_str(), "memory_bytes": memory, "missing": missing})
+            }).collect::<Vec<_>>(),
             "ok": works,
         }))?;
     } else {
@@ -154,6 +167,16 @@ pub(crate) async fn run(global: &Global) -> Outcome {
                 (Ok(path), None) => path.display().to_string(),
             },
         )?;
+        for (preset, memory, missing) in presets() {
+            let state = match missing.as_slice() {
+                [] => "all here".to_owned(),
+                missing => {
+                    format!("missing {}; get it with: heimdex models pull {preset}", missing.join(", "))
+                }
+            };
+            let name = if preset == Preset::ALL[0] { "presets" } else { "" };
+            row(name, format!("{:<9}{:.1} GB of memory; {state}", preset.as_str(), memory as f64 / 1e9))?;
+        }
         if model.is_err() {
             output::note(MODEL_HINT);
         }
