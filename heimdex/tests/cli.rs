@@ -150,3 +150,36 @@ fn shots_and_completions_need_no_library() {
     assert_eq!(doctor["ok"], true);
     assert!(doctor["model"]["error"].as_str().unwrap().contains("not on this machine"));
 }
+
+/// What is shown: by picture, by scene and by tag, and the next run takes the same model by itself.
+#[test]
+fn what_is_shown_is_found() {
+    let shell = Shell::new();
+    copy("cut.mp4", &shell.path("a.mp4"));
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-siglip2");
+    std::fs::write(shell.path("tags.tsv"), "sea\t바다\nforest\t숲\n").unwrap();
+    shell.says(&["index", "a.mp4", "--image-model", model.to_str().unwrap(), "--tags=tags.tsv"]);
+
+    let id = shell.json(&["ls", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    let pictures: Vec<_> = std::fs::read_dir(shell.path("library/thumbnails").join(&id))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".picture.webp"))
+        .collect();
+    assert_eq!(pictures.len(), 2);
+    let page = shell.json(&["search", "--image", pictures[0].to_str().unwrap(), "--explain", "--json"]);
+    assert_eq!(page["hits"][0]["channels"][0]["channel"], "likeness");
+    assert!(page["hits"][0]["channels"][0]["score"].as_f64().unwrap() > 0.999);
+    let like = shell.json(&["search", "--like", &format!("{id}:0"), "--json"]);
+    assert!(like["hits"].as_array().unwrap().iter().all(|hit| hit["scene"]["ordinal"] == 1));
+
+    let wrong = shell.run(&["search", "--image", "tags.tsv"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(errors(&wrong).contains("picture"), "{}", errors(&wrong));
+    assert_eq!(shell.run(&["search"]).status.code(), Some(2));
+    let wrong = shell.run(&["index", "a.mp4", "--no-model", "--tags"]);
+    assert!(errors(&wrong).contains("image model"), "{}", errors(&wrong));
+
+    let again = shell.says(&["index", "a.mp4", "--tags=tags.tsv"]);
+    assert!(again.contains("up to date"), "{again}");
+}

@@ -43,7 +43,7 @@ type Found = (Scale, Group, Vec<ScoredScene>);
 impl Channels<'_> {
     pub(super) async fn rankings(&self) -> Result<Vec<Ranking>> {
         if self.request.image.is_some() && self.models.image.is_none() {
-            let message = "to search by picture, give the image model that the library was indexed with";
+            let message = "searching by picture needs the image model that the library was indexed with; index with one first";
             return Err(Error::model_missing("image", message));
         }
         let spaces = self.store.spaces(self.library).await?;

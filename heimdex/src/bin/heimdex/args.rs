@@ -97,8 +97,8 @@ pub(crate) struct IndexArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Tag scenes with everyday things that the image model sees, or with the concepts of a file
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", require_equals = true)]
-    pub(crate) tags: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) tags: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub(crate) detector: DetectorArgs,
     /// Longest scene in seconds; longer shots are split at pauses
@@ -159,7 +159,7 @@ pub(crate) struct SearchArgs {
     /// Scenes that look like this picture
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
-    /// Scenes like this one: VIDEO:NUMBER, as `--json` prints it
+    /// Scenes like this one: the id of its video, a colon, and its number from 0
     #[arg(long, value_name = "SCENE")]
     pub(crate) like: Option<SceneId>,
     /// Hits on a page

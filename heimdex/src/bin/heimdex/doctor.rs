@@ -21,6 +21,11 @@ const DEFAULT_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 pub(crate) const MODEL_HINT: &str =
     "search is by word only; to add meaning: heimdex models pull all-MiniLM-L6-v2, then index again";
 
+/// Whether search by meaning is to be had without naming a model.
+pub(crate) fn has_default_model() -> bool {
+    models::resolve(DEFAULT_MODEL).is_ok()
+}
+
 /// The models to index with: those asked for, else those that the library was indexed with, else the
 /// default for texts where it is on this machine.
 pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> {

@@ -43,7 +43,7 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         pipeline = pipeline.image(image);
     }
     if let Some(file) = &args.tags {
-        pipeline = pipeline.tags(vocabulary(file)?, TagSettings::default());
+        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
     }
     let library = library::open_or_make(&folder, pipeline.build()?).await?;
 
@@ -91,10 +91,8 @@ fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
 }
 
 /// The concepts of a file, or the shipped ones where no file is named.
-fn vocabulary(file: &Path) -> Result<Vocabulary> {
-    if file.as_os_str().is_empty() {
-        return Ok(Vocabulary::everyday());
-    }
+fn vocabulary(file: Option<&Path>) -> Result<Vocabulary> {
+    let Some(file) = file else { return Ok(Vocabulary::everyday()) };
     Vocabulary::read(&std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?)
 }
 

@@ -39,7 +39,8 @@ pub(crate) async fn run(global: &Global, args: SearchArgs) -> Outcome {
         (Some(next), n) => output::note(format!("{n} of {}; more with --cursor {next}", page.total)),
         (None, _) => {}
     }
-    if by_word_only && !args.model.no_model {
+    // A library may hold nothing that is said, whatever models are here.
+    if by_word_only && !args.model.no_model && !doctor::has_default_model() {
         output::note(doctor::MODEL_HINT);
     }
     Ok(())
