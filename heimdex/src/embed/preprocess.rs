@@ -16,6 +16,7 @@ use crate::{Error, Result};
 
 /// `preprocessor_config.json`.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file has them")]
 struct Config {
     #[serde(default = "yes")]
     do_resize: bool,
