@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
 .PHONY: demo test setup model lint features package bench
 
-FEATURES := media image candle hub sqlite cli testing full
+FEATURES := media image candle onnx hub sqlite cli testing full
 
 demo: setup
 	cargo build --quiet -p heimdex --features full
@@ -17,9 +17,10 @@ model:
 test:
 	dev/setup test
 	dev/get-model || [ -z "$(CI)" ]
+	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
 	cargo test --workspace --features heimdex/full --doc
-	HEIMDEX_REQUIRE_MODEL=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
+	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
 
 lint:
 	cargo fmt --all --check

@@ -180,6 +180,6 @@ fn what_is_shown_is_found() {
     let wrong = shell.run(&["index", "a.mp4", "--no-model", "--tags"]);
     assert!(errors(&wrong).contains("image model"), "{}", errors(&wrong));
 
-    let again = shell.says(&["index", "a.mp4", "--tags=tags.tsv"]);
-    assert!(again.contains("up to date"), "{again}");
+    let again = shell.says(&["index", "a.mp4", "--tags=tags.tsv", "--json"]);
+    assert!(again.contains("up_to_date"), "{again}");
 }

@@ -517,7 +517,7 @@ fn a_wait_can_be_cancelled() {
         Answer::status(429).with("Retry-After", "3600")
     });
     let mut setup = Setup::new(&hub);
-    setup.options.max_retry_wait = Duration::from_secs(3600);
+    setup.options.max_retry_wait = Duration::from_hours(1);
     let error = models::pull(REPO, &setup.options, &cancel, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 

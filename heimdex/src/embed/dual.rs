@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::config::{DualConfig, Family};
 use super::model::Model;
 use super::preprocess::Preprocessor;
 use super::thread::{self, ModelThread};
 use super::tokens::{Rules, Tokens};
-use super::{Calibration, EmbedSpec, ImageEmbedder, Pooling, Role, TextEmbedder, Vector, candle, folder};
+use super::{
+    Backend, Calibration, EmbedSpec, ImageEmbedder, ModelOptions, Pooling, Role, TextEmbedder, Vector, folder,
+};
 use crate::media::RgbPicture;
 use crate::{Error, Result};
 
@@ -53,40 +56,78 @@ impl DualEncoder {
     /// or not whole; [`ErrorKind::Model`](crate::ErrorKind::Model) naming a tensor that is missing
     /// or of another shape, or an architecture that is not of these families.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(folder, &ModelOptions::default())
+    }
+
+    /// Loads a folder with a backend of the caller's choice. ONNX Runtime reads
+    /// `onnx/vision_model.onnx` and `onnx/text_model.onnx` in place of `model.safetensors`, in other
+    /// precisions `vision_model_fp16.onnx`, `vision_model_int8.onnx` or `vision_model_quantized.onnx`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what the
+    /// backend cannot do; [`ErrorKind::Model`](crate::ErrorKind::Model) when the library or the
+    /// provider is not there.
+    pub fn open_with(folder: impl AsRef<Path>, options: &ModelOptions) -> Result<Self> {
+        options.check()?;
         let folder = folder.as_ref();
         let name = folder::model_name(folder);
         let preprocessor = Preprocessor::read(folder, &name)?;
-        let thread = thread::shared("dual", folder, |folder| read(folder, &name, &preprocessor))?;
+        let read = |folder: &Path| read(folder, &name, &preprocessor, options);
+        let thread = thread::shared(options.key("dual"), folder, read)?;
         let calibration = thread.calibration();
         Ok(Self { thread, preprocessor, calibration })
     }
 }
 
-fn read(folder: &Path, name: &str, preprocessor: &Preprocessor) -> Result<Model> {
-    let dual = candle::Dual::read(folder, name)?;
-    let (width, height) = preprocessor.size();
-    if (width as usize, height as usize) != (dual.image_size, dual.image_size) {
-        let message = format!(
-            "preprocessor_config.json gives pictures of {width} x {height}, the model reads {0} x {0}",
-            dual.image_size
-        );
-        return Err(Error::model(name, message));
-    }
-    let tokens = Tokens::read(folder, name, dual.max_tokens, |kind| match (dual.clip, kind) {
-        (true, _) => Rules::Clip,
-        (false, "Unigram") => Rules::Siglip,
-        (false, _) => Rules::Siglip2,
+fn read(folder: &Path, name: &str, preprocessor: &Preprocessor, options: &ModelOptions) -> Result<Model> {
+    let config = DualConfig::read(folder, name)?;
+    let max_tokens = config.max_tokens();
+    let tokens = Tokens::read(folder, name, max_tokens, |kind| match (config.family(), kind) {
+        (Family::Clip, _) => Rules::Clip,
+        (Family::Siglip, "Unigram") => Rules::Siglip,
+        (Family::Siglip, _) => Rules::Siglip2,
     })?;
+    let towers = match options.backend {
+        #[cfg(feature = "candle")]
+        Backend::Candle => {
+            // Its own shapes come first: they say which of the two files is wrong.
+            let towers = super::candle::towers(folder, name, &config)?;
+            reads(name, &config, preprocessor)?;
+            towers
+        }
+        #[cfg(feature = "onnx")]
+        Backend::Onnx => {
+            reads(name, &config, preprocessor)?;
+            super::onnx::towers(folder, name, &config, preprocessor, &tokens, options)?
+        }
+        #[cfg(not(all(feature = "candle", feature = "onnx")))]
+        _ => return Err(options.not_built()),
+    };
     let preprocessing = folder::hash(&[tokens.hash(), preprocessor.hash()]);
-    let spec = EmbedSpec::new(name, &dual.sha256, preprocessing, dual.dim, Pooling::Head, dual.max_tokens)
+    let mut spec = EmbedSpec::new(name, &towers.sha256, preprocessing, towers.dim, Pooling::Head, max_tokens)
         .of_images();
+    spec.precision = towers.precision;
+    spec.cosine_to_f32 = towers.cosine_to_f32;
     Ok(Model {
         spec,
         tokens: Some(tokens),
-        text: Some(Box::new(dual.text)),
-        image: Some(Box::new(dual.vision)),
-        calibration: dual.calibration,
+        text: Some(towers.text),
+        image: Some(towers.image),
+        calibration: towers.calibration,
     })
+}
+
+/// Refuses a preprocessor that gives pictures of another size than the model reads.
+fn reads(name: &str, config: &DualConfig, preprocessor: &Preprocessor) -> Result<()> {
+    let (size, _) = config.image_size(name)?;
+    let (width, height) = preprocessor.size();
+    if (width as usize, height as usize) == (size, size) {
+        return Ok(());
+    }
+    let message = format!(
+        "preprocessor_config.json gives pictures of {width} x {height}, the model reads {size} x {size}"
+    );
+    Err(Error::model(name, message))
 }
 
 impl TextEmbedder for DualEncoder {

@@ -1,5 +1,6 @@
 //! A model's folder: files that must be whole before anything runs.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -73,4 +74,34 @@ pub(super) fn hash(parts: &[&str]) -> String {
         hasher.update([0]);
     }
     hex(&hasher.finalize())
+}
+
+/// `model.safetensors`, or the files that its index names, in order of their names; all of them there.
+pub(super) fn weight_files(folder: &Path, model: &str) -> Result<Vec<PathBuf>> {
+    let index = "model.safetensors.index.json";
+    let single = folder.join("model.safetensors");
+    if single.exists() || !folder.join(index).exists() {
+        let there = |e: std::io::Error| Error::model_missing(model, format!("{}: {e}", single.display()));
+        std::fs::File::open(&single).map_err(there)?;
+        return Ok(vec![single]);
+    }
+    let content: serde_json::Value = json(folder, index, model)?;
+    let map = content["weight_map"]
+        .as_object()
+        .ok_or_else(|| Error::model(model, format!("{index}: no weight_map")))?;
+    let names: BTreeSet<&str> = map.values().filter_map(serde_json::Value::as_str).collect();
+    if names.is_empty() {
+        return Err(Error::model(model, format!("{index} names no files")));
+    }
+    let mut paths = Vec::new();
+    for name in names {
+        if Path::new(name).components().count() != 1 || name == ".." {
+            return Err(Error::model(model, format!("{index} names `{name}`, which is not in the folder")));
+        }
+        let path = folder.join(name);
+        std::fs::File::open(&path)
+            .map_err(|e| Error::model_missing(model, format!("{}: {e}", path.display())))?;
+        paths.push(path);
+    }
+    Ok(paths)
 }

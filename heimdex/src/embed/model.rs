@@ -1,7 +1,7 @@
 //! A loaded model: towers behind a tokenizer and a preprocessor, fed in batches of bounded size.
 
 use super::tokens::Tokens;
-use super::{Calibration, EmbedSpec, Role, Vector};
+use super::{Calibration, EmbedSpec, Precision, Role, Vector};
 use crate::{Error, Result};
 
 /// Tokens of a batch, padding included: some megabytes of activations.
@@ -18,6 +18,28 @@ pub(super) trait ImageTower: Send {
     /// One vector a picture, not yet of unit length. `pixels` holds `count` pictures of `(3, height,
     /// width)`, one after the other. Memory does not grow with `count`.
     fn forward(&mut self, pixels: &[f32], count: usize) -> std::result::Result<Vec<Vec<f32>>, String>;
+}
+
+/// A text model as a backend reads it.
+pub(super) struct TextModel {
+    pub(super) tower: Box<dyn TextTower>,
+    pub(super) sha256: String,
+    /// Where it is not that of the published weights.
+    pub(super) precision: Option<Precision>,
+    pub(super) cosine_to_f32: Option<f32>,
+}
+
+/// The two towers of a model as a backend reads them, and what belongs to both.
+pub(super) struct Towers {
+    pub(super) text: Box<dyn TextTower>,
+    pub(super) image: Box<dyn ImageTower>,
+    /// Only SigLIP has one.
+    pub(super) calibration: Option<Calibration>,
+    pub(super) sha256: String,
+    pub(super) dim: usize,
+    /// Where it is not that of the published weights.
+    pub(super) precision: Option<Precision>,
+    pub(super) cosine_to_f32: Option<f32>,
 }
 
 /// What lives on a model's thread.

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// `preprocessor_config.json`.
 #[derive(Debug, Deserialize)]
-#[allow(clippy::struct_excessive_bools)]
+#[expect(clippy::struct_excessive_bools, reason = "the file has them")]
 struct Config {
     #[serde(default = "yes")]
     do_resize: bool,

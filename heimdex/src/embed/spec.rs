@@ -1,7 +1,10 @@
 //! What made a vector, and the traits of what makes one.
 
+use std::hash::{Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
+use super::Precision;
 use crate::media::RgbPicture;
 use crate::{Error, Result};
 
@@ -85,8 +88,9 @@ pub enum Modality {
     Image,
 }
 
-/// What made the vectors of an embedding space. Two specs are one space only when all fields agree.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What made the vectors of an embedding space. Two specs are one space only when all fields but what
+/// was measured agree.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbedSpec {
     /// Name of the model, such as `sentence-transformers/all-MiniLM-L6-v2`.
@@ -106,9 +110,50 @@ pub struct EmbedSpec {
     /// What the vectors stand for.
     #[serde(default)]
     pub modality: Modality,
+    /// The numbers that the weights are kept in, where they are not 32-bit floats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// The lowest cosine between this model's vectors and those of the same model in 32-bit floats, on a
+    /// few inputs that are built in; `None` where it was not measured. Kernels differ between
+    /// processors, and so does this: it is no part of [`space`](Self::space) nor of `==`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine_to_f32: Option<f32>,
+}
+
+impl PartialEq for EmbedSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for EmbedSpec {}
+
+impl Hash for EmbedSpec {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
 }
 
 impl EmbedSpec {
+    /// All that two equal specs share.
+    fn identity(&self) -> impl PartialEq + Hash + use<'_> {
+        // Without `..`: a new field has to be put in or left out on purpose.
+        let Self {
+            model,
+            revision,
+            weights_sha256,
+            preprocessing_sha256,
+            dim,
+            pooling,
+            max_tokens,
+            modality,
+            precision,
+            cosine_to_f32: _,
+        } = self;
+        let hashes = (weights_sha256, preprocessing_sha256);
+        (model, revision, hashes, dim, pooling, max_tokens, modality, precision)
+    }
+
     /// A spec of text vectors; `model` and the two hashes tell what made the vectors.
     pub fn new(
         model: impl Into<String>,
@@ -127,6 +172,8 @@ impl EmbedSpec {
             pooling,
             max_tokens,
             modality: Modality::Text,
+            precision: None,
+            cosine_to_f32: None,
         }
     }
 

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::model::{Model, TextTower};
+use super::config::BertConfig;
+use super::model::{Model, TextModel};
 use super::thread::{self, ModelThread};
 use super::tokens::{Rules, Tokens};
-use super::{EmbedSpec, Pooling, Role, TextEmbedder, Vector, candle, folder};
+use super::{Backend, EmbedSpec, ModelOptions, Pooling, Role, TextEmbedder, Vector, folder};
 use crate::{Error, Result};
 
 /// A text model of the BERT or XLM-RoBERTa family. Clones, and models opened from the same folder,
@@ -42,7 +43,21 @@ impl TextEncoder {
     /// or not whole; [`ErrorKind::Model`](crate::ErrorKind::Model) naming a tensor that is missing
     /// or of another shape, or an architecture that is not of these families.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
-        thread::shared("text", folder.as_ref(), read).map(|thread| Self { thread })
+        Self::open_with(folder, &ModelOptions::default())
+    }
+
+    /// Loads a folder with a backend of the caller's choice. ONNX Runtime reads `onnx/model.onnx` in
+    /// place of `model.safetensors`, in other precisions `model_fp16.onnx`, `model_int8.onnx` or
+    /// `model_quantized.onnx`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what the
+    /// backend cannot do; [`ErrorKind::Model`](crate::ErrorKind::Model) when the library or the
+    /// provider is not there.
+    pub fn open_with(folder: impl AsRef<Path>, options: &ModelOptions) -> Result<Self> {
+        options.check()?;
+        let read = |folder: &Path| read(folder, options);
+        thread::shared(options.key("text"), folder.as_ref(), read).map(|thread| Self { thread })
     }
 }
 
@@ -56,25 +71,31 @@ impl TextEmbedder for TextEncoder {
     }
 }
 
-fn read(folder: &Path) -> Result<Model> {
+fn read(folder: &Path, options: &ModelOptions) -> Result<Model> {
     let name = folder::model_name(folder);
-    let kind: serde_json::Value = folder::json(folder, "config.json", &name)?;
-    let architecture = kind["model_type"].as_str().unwrap_or("none");
-    if !["bert", "xlm-roberta"].contains(&architecture) {
-        let message = format!("config.json: architecture `{architecture}` is neither BERT nor XLM-RoBERTa");
-        return Err(Error::model(name, message));
-    }
-    let (positions, dim) = candle::bert_limits(folder, &name)?;
+    let config = BertConfig::read(folder, &name)?;
+    let positions = config.max_tokens();
     let stated = folder::optional_json(folder, "sentence_bert_config.json")
         .and_then(|json| json["max_seq_length"].as_u64())
         .and_then(|n| usize::try_from(n).ok());
     let max = stated.unwrap_or(positions).clamp(8, positions.max(8));
     let pooling = pooling(folder, &name)?;
     let tokens = Tokens::read(folder, &name, max, |_| prefixes(folder, &name))?;
-    let (tower, sha256) = candle::Bert::read(folder, &name, pooling)?;
-    let spec = EmbedSpec::new(&name, sha256, tokens.hash(), dim, pooling, max);
-    let text: Box<dyn TextTower> = Box::new(tower);
-    Ok(Model { spec, tokens: Some(tokens), text: Some(text), image: None, calibration: None })
+    let read: TextModel = match options.backend {
+        #[cfg(feature = "candle")]
+        Backend::Candle => {
+            let (tower, sha256) = super::candle::Bert::read(folder, &name, &config, pooling)?;
+            TextModel { tower: Box::new(tower), sha256, precision: None, cosine_to_f32: None }
+        }
+        #[cfg(feature = "onnx")]
+        Backend::Onnx => super::onnx::text(folder, &name, &config, pooling, &tokens, options)?,
+        #[cfg(not(all(feature = "candle", feature = "onnx")))]
+        _ => return Err(options.not_built()),
+    };
+    let mut spec = EmbedSpec::new(&name, read.sha256, tokens.hash(), config.hidden_size, pooling, max);
+    spec.precision = read.precision;
+    spec.cosine_to_f32 = read.cosine_to_f32;
+    Ok(Model { spec, tokens: Some(tokens), text: Some(read.tower), image: None, calibration: None })
 }
 
 fn pooling(folder: &Path, name: &str) -> Result<Pooling> {

@@ -34,12 +34,12 @@ pub(super) struct ModelThread {
 }
 
 /// The models that run, by what they are used as and their folder.
-type Running = HashMap<(&'static str, PathBuf), Weak<ModelThread>>;
+type Running = HashMap<(String, PathBuf), Weak<ModelThread>>;
 
 /// The thread of the model in `folder`: the one that runs, else a new one. Models of another `kind`
 /// are read in another way.
 pub(super) fn shared(
-    kind: &'static str,
+    kind: String,
     folder: &Path,
     load: impl FnOnce(&Path) -> Result<Model>,
 ) -> Result<Arc<ModelThread>> {
@@ -49,7 +49,7 @@ pub(super) fn shared(
     // Held while loading: two that ask at once load it once.
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let running = running.get_or_insert_default();
-    if let Some(thread) = running.get(&(kind, real.clone())).and_then(Weak::upgrade) {
+    if let Some(thread) = running.get(&(kind.clone(), real.clone())).and_then(Weak::upgrade) {
         return Ok(thread);
     }
     let thread = Arc::new(ModelThread::start(load(folder)?)?);

@@ -77,6 +77,12 @@ impl Tokens {
         &self.hash
     }
 
+    /// Longest text, special tokens included.
+    #[cfg(feature = "onnx")]
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
     /// The ids of a text as the model reads it, padding included where it is part of the model.
     pub(super) fn ids(&self, text: &str, role: Role) -> Result<Vec<u32>> {
         let text = self.written(text, role);

@@ -66,7 +66,7 @@ impl KeyframeSettings {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming the field.
     pub fn validate(&self) -> Result<()> {
-        if self.window < Duration::from_millis(100) || self.window > Duration::from_secs(24 * 3600) {
+        if self.window < Duration::from_millis(100) || self.window > Duration::from_hours(24) {
             return Err(Error::invalid("keyframes.window", "must be 0.1 s to a day"));
         }
         if !(1..=64).contains(&self.candidates) {

@@ -28,10 +28,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_file_bytes: 1 << 40,
-            max_duration: Duration::from_secs(24 * 3600),
+            max_duration: Duration::from_hours(24),
             max_pixels: 8192 * 8192,
             max_streams: 256,
-            max_stall: Duration::from_secs(60),
+            max_stall: Duration::from_mins(1),
         }
     }
 }

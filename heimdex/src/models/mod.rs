@@ -41,7 +41,7 @@ pub use known::{KnownFile, KnownModel, ModelKind, known};
 #[cfg(feature = "hub")]
 pub use options::{HubOptions, Token};
 pub use places::data_folder;
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "candle", feature = "onnx"))]
 pub(crate) use places::name_of;
 pub use presets::Preset;
 

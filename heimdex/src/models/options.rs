@@ -65,7 +65,7 @@ impl HubOptions {
             ca_file: None,
             retries: 5,
             retry_wait: Duration::from_millis(500),
-            max_retry_wait: Duration::from_secs(60),
+            max_retry_wait: Duration::from_mins(1),
             idle_timeout: Duration::from_secs(30),
             max_file_bytes: 64 << 30,
         }

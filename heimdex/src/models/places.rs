@@ -272,7 +272,7 @@ fn ggml(path: &Path, bytes: Option<u64>, name: &str) -> Result<()> {
 
 /// What [`resolve`](super::resolve) takes to find a folder again: `ORG/NAME` in the known places,
 /// else its path.
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "candle", feature = "onnx"))]
 pub(crate) fn name_of(folder: &Path) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let ours = Places::from_env().models.and_then(|f| f.canonicalize().ok());

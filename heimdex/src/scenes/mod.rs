@@ -58,7 +58,7 @@ impl SceneSettings {
         if self.max < Duration::from_millis(100) {
             return Err(Error::invalid("scenes.max", "must be at least 0.1 s"));
         }
-        if self.max > Duration::from_secs(7 * 24 * 3600) {
+        if self.max > Duration::from_hours(7 * 24) {
             return Err(Error::invalid("scenes.max", "must be at most a week"));
         }
         Ok(())

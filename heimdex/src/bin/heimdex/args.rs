@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use heimdex::embed::{Backend, ModelOptions, Precision, Provider};
 use heimdex::{SceneId, Timestamp};
 
 use crate::models::ModelsCommand;
@@ -97,6 +98,8 @@ pub(crate) struct IndexArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Tag scenes with everyday things that the image model sees, or with the concepts of a file
+    // Without a value, with one, or not at all.
+    #[allow(clippy::option_option)]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     pub(crate) tags: Option<Option<PathBuf>>,
     #[command(flatten)]
@@ -123,9 +126,62 @@ pub(crate) struct ModelArgs {
     /// Model for search by what is shown: a name or a folder
     #[arg(long, env = "HEIMDEX_IMAGE_MODEL", value_name = "NAME|DIR")]
     pub(crate) image_model: Option<String>,
+    /// What runs the models; vectors of one are of another space than those of the other
+    #[arg(long, value_enum, env = "HEIMDEX_BACKEND", default_value_t = BackendName::Candle)]
+    pub(crate) backend: BackendName,
+    /// With `--backend onnx`: the numbers that the weights are kept in
+    #[arg(long, value_enum, env = "HEIMDEX_PRECISION", default_value_t = PrecisionName::F32)]
+    pub(crate) precision: PrecisionName,
+    /// With `--backend onnx`: what it computes on
+    #[arg(long, value_enum, env = "HEIMDEX_PROVIDER", default_value_t = ProviderName::Cpu)]
+    pub(crate) provider: ProviderName,
     /// Words only, no model
     #[arg(long, conflicts_with_all = ["model", "image_model"])]
     pub(crate) no_model: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// Nothing else is needed
+    Candle,
+    /// ONNX Runtime, from `onnx/*.onnx` in the model's folder
+    Onnx,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionName {
+    F32,
+    F16,
+    Int8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    Cpu,
+    Openvino,
+    Cuda,
+    Coreml,
+}
+
+impl ModelArgs {
+    pub(crate) fn options(&self) -> ModelOptions {
+        let mut options = ModelOptions::of(match self.backend {
+            BackendName::Candle => Backend::Candle,
+            BackendName::Onnx => Backend::Onnx,
+        });
+        options.precision = match self.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::F16 => Precision::F16,
+            PrecisionName::Int8 => Precision::Int8,
+        };
+        options.provider = match self.provider {
+            ProviderName::Cpu => Provider::Cpu,
+            ProviderName::Openvino => Provider::OpenVino,
+            ProviderName::Cuda => Provider::Cuda,
+            ProviderName::Coreml => Provider::CoreMl,
+        };
+        options
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use heimdex::embed::{DualEncoder, EmbedSpec, ImageEmbedder, Modality, TextEmbedder, TextEncoder};
+use heimdex::embed::{
+    DualEncoder, EmbedSpec, ImageEmbedder, Modality, ModelOptions, TextEmbedder, TextEncoder,
+};
 use heimdex::index::Pipeline;
 use heimdex::models::{self, Preset};
 use heimdex::search::Models;
@@ -37,16 +39,18 @@ pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> 
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
+    let options = args.options();
     let used =
         |modality| spaces.iter().find(|spec| spec.modality == modality).map(|spec| spec.model.as_str());
     let text = match args.model.as_deref().or(used(Modality::Text)) {
-        Some(name) => Some(text_model(name)?),
-        None => match text_model(DEFAULT_MODEL) {
+        Some(name) => Some(text_model(name, &options)?),
+        None => match text_model(DEFAULT_MODEL, &options) {
             Err(error) if error.kind() == ErrorKind::ModelMissing => None,
             result => Some(result?),
         },
     };
-    let image = args.image_model.as_deref().or(used(Modality::Image)).map(image_model).transpose()?;
+    let image = args.image_model.as_deref().or(used(Modality::Image));
+    let image = image.map(|name| image_model(name, &options)).transpose()?;
     Ok(Models { text, image, ..Models::default() })
 }
 
@@ -59,17 +63,27 @@ pub(crate) async fn models_of(library: &Heimdex, args: &ModelArgs) -> Result<Mod
         return Ok(models);
     }
     let spaces = library.store().spaces(library.library()).await?;
+    let options = args.options();
     let of = |modality: Modality| spaces.iter().filter(move |spec| spec.modality == modality);
     if let Some(name) = &args.model {
-        models.text = Some(text_model(name)?);
+        models.text = Some(text_model(name, &options)?);
     } else {
-        models.text = first(of(Modality::Text), "not by meaning", text_model, |model| model.spec().space())?;
+        models.text = first(
+            of(Modality::Text),
+            "not by meaning",
+            |name| text_model(name, &options),
+            |model| model.spec().space(),
+        )?;
     }
     if let Some(name) = &args.image_model {
-        models.image = Some(image_model(name)?);
+        models.image = Some(image_model(name, &options)?);
     } else {
-        models.image =
-            first(of(Modality::Image), "not by what is shown", image_model, |model| model.spec().space())?;
+        models.image = first(
+            of(Modality::Image),
+            "not by what is shown",
+            |name| image_model(name, &options),
+            |model| model.spec().space(),
+        )?;
     }
     Ok(models)
 }
@@ -96,12 +110,18 @@ fn first<'a, T>(
     Ok(None)
 }
 
-fn text_model(name: &str) -> Result<Arc<dyn TextEmbedder>> {
-    Ok(Arc::new(TextEncoder::open(models::resolve(name)?)?))
+fn text_model(name: &str, options: &ModelOptions) -> Result<Arc<dyn TextEmbedder>> {
+    Ok(Arc::new(TextEncoder::open_with(folder_of(name)?, options)?))
 }
 
-fn image_model(name: &str) -> Result<Arc<dyn ImageEmbedder>> {
-    Ok(Arc::new(DualEncoder::open(models::resolve(name)?)?))
+fn image_model(name: &str, options: &ModelOptions) -> Result<Arc<dyn ImageEmbedder>> {
+    Ok(Arc::new(DualEncoder::open_with(folder_of(name)?, options)?))
+}
+
+/// A folder that is given is taken as it is: which files it needs depends on what runs it.
+fn folder_of(name: &str) -> Result<PathBuf> {
+    let given = PathBuf::from(name);
+    if given.is_dir() { Ok(given) } else { models::resolve(name) }
 }
 
 /// The presets, what their models take in memory together, and which of them are not here.

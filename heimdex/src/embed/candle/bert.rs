@@ -7,14 +7,13 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use serde::Deserialize;
 
 use super::encoder::{Encoder, LayerNorm, Names, Shape};
 use super::math::Activation;
 use super::ops::Keys;
 use super::weights::Weights;
 use crate::embed::Pooling;
-use crate::embed::folder;
+use crate::embed::config::BertConfig;
 use crate::embed::model::TextTower;
 use crate::{Error, Result};
 
@@ -30,26 +29,6 @@ const NAMES: Names = Names {
     norm_first: false,
 };
 
-#[derive(Debug, Deserialize)]
-struct Config {
-    vocab_size: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    intermediate_size: usize,
-    #[serde(default = "gelu")]
-    hidden_act: String,
-    max_position_embeddings: usize,
-    type_vocab_size: usize,
-    layer_norm_eps: f64,
-    #[serde(default)]
-    pad_token_id: usize,
-}
-
-fn gelu() -> String {
-    "gelu".to_owned()
-}
-
 /// A model of the family, in memory.
 pub(crate) struct Bert {
     words: Tensor,
@@ -63,11 +42,13 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
-    /// Reads the weights of a folder whose `config.json` is of this family; and their SHA-256.
-    pub(crate) fn read(folder: &Path, model: &str, pooling: Pooling) -> Result<(Self, String)> {
-        let kind: serde_json::Value = folder::json(folder, "config.json", model)?;
-        let roberta = kind["model_type"].as_str() == Some("xlm-roberta");
-        let config: Config = folder::json(folder, "config.json", model)?;
+    /// Reads the weights of a folder; and their SHA-256.
+    pub(crate) fn read(
+        folder: &Path,
+        model: &str,
+        config: &BertConfig,
+        pooling: Pooling,
+    ) -> Result<(Self, String)> {
         let activation = Activation::named(&config.hidden_act).ok_or_else(|| {
             Error::model(model, format!("config.json: activation `{}` is not known", config.hidden_act))
         })?;
@@ -105,20 +86,10 @@ impl Bert {
             encoder: Encoder::read(&weights, &format!("{prefix}encoder.layer"), &shape, &NAMES)?,
             pooling,
             pad: u32::try_from(config.pad_token_id).unwrap_or_default(),
-            first: if roberta { config.pad_token_id + 1 } else { 0 },
+            first: config.first_position(),
         };
         Ok((bert, weights.sha256))
     }
-}
-
-/// Longest text of a model, special tokens included; and the size of its vectors.
-pub(crate) fn limits(folder: &Path, model: &str) -> Result<(usize, usize)> {
-    let config: Config = folder::json(folder, "config.json", model)?;
-    let kind: serde_json::Value = folder::json(folder, "config.json", model)?;
-    // RoBERTa's positions begin behind that of padding.
-    let reserved =
-        if kind["model_type"].as_str() == Some("xlm-roberta") { config.pad_token_id + 1 } else { 0 };
-    Ok((config.max_position_embeddings.saturating_sub(reserved), config.hidden_size))
 }
 
 impl TextTower for Bert {

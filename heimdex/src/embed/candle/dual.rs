@@ -8,14 +8,14 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use serde::Deserialize;
 
 use super::encoder::{Encoder, LayerNorm, Mlp, Names, Shape};
 use super::math::Activation;
 use super::ops::{Keys, Linear, attention};
 use super::weights::Weights;
-use crate::embed::model::{ImageTower, TextTower};
-use crate::embed::{Calibration, folder};
+use crate::embed::Calibration;
+use crate::embed::config::{DualConfig, Family};
+use crate::embed::model::{ImageTower, TextTower, Towers};
 use crate::{Error, Result};
 
 const NAMES: Names = Names {
@@ -30,143 +30,67 @@ const NAMES: Names = Names {
     norm_first: true,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Siglip,
-    Clip,
-}
-
-/// `config.json`; what a published file leaves out is what the reference takes for it.
-#[derive(Debug, Deserialize)]
-struct Config {
-    #[serde(default)]
-    model_type: String,
-    #[serde(default, rename = "text_config")]
-    text: TowerConfig,
-    #[serde(default, rename = "vision_config")]
-    vision: TowerConfig,
-    projection_dim: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct TowerConfig {
-    hidden_size: Option<usize>,
-    intermediate_size: Option<usize>,
-    num_hidden_layers: Option<usize>,
-    num_attention_heads: Option<usize>,
-    hidden_act: Option<String>,
-    layer_norm_eps: Option<f64>,
-    vocab_size: Option<usize>,
-    max_position_embeddings: Option<usize>,
-    projection_size: Option<usize>,
-    eos_token_id: Option<u32>,
-    image_size: Option<usize>,
-    patch_size: Option<usize>,
-}
-
-impl Config {
-    fn read(folder: &Path, model: &str) -> Result<(Self, Family)> {
-        let config: Self = folder::json(folder, "config.json", model)?;
-        let family = match config.model_type.as_str() {
-            "siglip" => Family::Siglip,
-            "clip" => Family::Clip,
-            other => {
-                let message = format!(
-                    "config.json: architecture `{other}` is none of SigLIP, SigLIP 2 of fixed resolution and CLIP"
-                );
-                return Err(Error::model(model, message));
-            }
-        };
-        Ok((config, family))
+fn shape(config: &DualConfig, model: &str, text: bool) -> Result<Shape> {
+    let family = config.family();
+    let tower = if text { &config.text_config } else { &config.vision_config };
+    let (inner, heads) = if family == Family::Clip && text { (2048, 8) } else { (3072, 12) };
+    let (activation, epsilon) = match family {
+        Family::Siglip => ("gelu_pytorch_tanh", 1e-6),
+        Family::Clip => ("quick_gelu", 1e-5),
+    };
+    let activation = tower.hidden_act.as_deref().unwrap_or(activation);
+    let shape = Shape {
+        hidden: config.hidden(text),
+        inner: tower.intermediate_size.unwrap_or(inner),
+        heads: tower.num_attention_heads.unwrap_or(heads),
+        layers: tower.num_hidden_layers.unwrap_or(12),
+        epsilon: tower.layer_norm_eps.unwrap_or(epsilon),
+        activation: Activation::named(activation).ok_or_else(|| {
+            Error::model(model, format!("config.json: activation `{activation}` is not known"))
+        })?,
+    };
+    if shape.heads == 0 || !shape.hidden.is_multiple_of(shape.heads) {
+        return Err(Error::model(model, "config.json: the heads do not divide hidden_size"));
     }
-
-    fn max_tokens(&self, family: Family) -> usize {
-        self.text.max_position_embeddings.unwrap_or(match family {
-            Family::Siglip => 64,
-            Family::Clip => 77,
-        })
-    }
+    Ok(shape)
 }
 
-impl TowerConfig {
-    fn shape(&self, model: &str, family: Family, text: bool) -> Result<Shape> {
-        let (hidden, inner, heads) =
-            if family == Family::Clip && text { (512, 2048, 8) } else { (768, 3072, 12) };
-        let (activation, epsilon) = match family {
-            Family::Siglip => ("gelu_pytorch_tanh", 1e-6),
-            Family::Clip => ("quick_gelu", 1e-5),
-        };
-        let activation = self.hidden_act.as_deref().unwrap_or(activation);
-        let shape = Shape {
-            hidden: self.hidden_size.unwrap_or(hidden),
-            inner: self.intermediate_size.unwrap_or(inner),
-            heads: self.num_attention_heads.unwrap_or(heads),
-            layers: self.num_hidden_layers.unwrap_or(12),
-            epsilon: self.layer_norm_eps.unwrap_or(epsilon),
-            activation: Activation::named(activation).ok_or_else(|| {
-                Error::model(model, format!("config.json: activation `{activation}` is not known"))
-            })?,
-        };
-        if shape.heads == 0 || !shape.hidden.is_multiple_of(shape.heads) {
-            return Err(Error::model(model, "config.json: the heads do not divide hidden_size"));
+/// Reads the two towers of a model.
+pub(crate) fn towers(folder: &Path, model: &str, config: &DualConfig) -> Result<Towers> {
+    let family = config.family();
+    let weights = Weights::open(folder, model)?;
+    let text = Text::read(&weights, model, config, family, config.max_tokens())?;
+    let vision = Vision::read(&weights, model, config, family)?;
+    let calibration = match family {
+        Family::Siglip => {
+            let value = |name| {
+                let tensor = weights.tensor(name, &[1])?;
+                tensor
+                    .get(0)
+                    .and_then(|v| v.to_scalar::<f32>())
+                    .map_err(|e| Error::model(model, e.to_string()))
+            };
+            Some(Calibration { scale: value("logit_scale")?.exp(), bias: value("logit_bias")? })
         }
-        Ok(shape)
+        Family::Clip => None,
+    };
+    let (dim, picture_dim) = (text.dim(), vision.dim());
+    if dim != picture_dim {
+        return Err(Error::model(model, format!("texts have {dim} dimensions, pictures {picture_dim}")));
     }
-}
-
-/// The two towers of a model, and what belongs to both.
-pub(crate) struct Dual {
-    pub(crate) text: Text,
-    pub(crate) vision: Vision,
-    /// Only SigLIP has one.
-    pub(crate) calibration: Option<Calibration>,
-    pub(crate) sha256: String,
-    pub(crate) dim: usize,
-    pub(crate) max_tokens: usize,
-    /// Width and height of the pictures that it reads.
-    pub(crate) image_size: usize,
-    pub(crate) clip: bool,
-}
-
-impl Dual {
-    pub(crate) fn read(folder: &Path, model: &str) -> Result<Self> {
-        let (config, family) = Config::read(folder, model)?;
-        let weights = Weights::open(folder, model)?;
-        let max_tokens = config.max_tokens(family);
-        let text = Text::read(&weights, model, &config, family, max_tokens)?;
-        let vision = Vision::read(&weights, model, &config, family)?;
-        let calibration = match family {
-            Family::Siglip => {
-                let value = |name| {
-                    let tensor = weights.tensor(name, &[1])?;
-                    tensor
-                        .get(0)
-                        .and_then(|v| v.to_scalar::<f32>())
-                        .map_err(|e| Error::model(model, e.to_string()))
-                };
-                Some(Calibration { scale: value("logit_scale")?.exp(), bias: value("logit_bias")? })
-            }
-            Family::Clip => None,
-        };
-        let (dim, picture_dim) = (text.dim(), vision.dim());
-        if dim != picture_dim {
-            return Err(Error::model(model, format!("texts have {dim} dimensions, pictures {picture_dim}")));
-        }
-        Ok(Self {
-            calibration,
-            sha256: weights.sha256.clone(),
-            dim,
-            max_tokens,
-            image_size: vision.image_size,
-            clip: family == Family::Clip,
-            text,
-            vision,
-        })
-    }
+    Ok(Towers {
+        calibration,
+        sha256: weights.sha256.clone(),
+        dim,
+        text: Box::new(text),
+        image: Box::new(vision),
+        precision: None,
+        cosine_to_f32: None,
+    })
 }
 
 /// The tower for texts.
-pub(crate) struct Text {
+struct Text {
     words: Tensor,
     positions: Tensor,
     encoder: Encoder,
@@ -190,12 +114,12 @@ impl Text {
     fn read(
         weights: &Weights,
         model: &str,
-        config: &Config,
+        config: &DualConfig,
         family: Family,
         max_tokens: usize,
     ) -> Result<Self> {
-        let text = &config.text;
-        let shape = text.shape(model, family, true)?;
+        let text = &config.text_config;
+        let shape = shape(config, model, true)?;
         let hidden = shape.hidden;
         let vocabulary = text.vocab_size.unwrap_or(match family {
             Family::Siglip => 32_000,
@@ -204,15 +128,10 @@ impl Text {
         let table = |name: &str, rows: usize| {
             weights.tensor(&format!("text_model.embeddings.{name}.weight"), &[rows, hidden])
         };
+        let dim = config.dim(true);
         let head = match family {
-            Family::Siglip => {
-                weights.linear("text_model.head", text.projection_size.unwrap_or(hidden), hidden)?
-            }
-            Family::Clip => weights.linear_without_bias(
-                "text_projection",
-                config.projection_dim.unwrap_or(512),
-                hidden,
-            )?,
+            Family::Siglip => weights.linear("text_model.head", dim, hidden)?,
+            Family::Clip => weights.linear_without_bias("text_projection", dim, hidden)?,
         };
         let pooled = match (family, text.eos_token_id) {
             (Family::Siglip, _) => Pooled::Last,
@@ -269,7 +188,7 @@ impl TextTower for Text {
 }
 
 /// The tower for pictures.
-pub(crate) struct Vision {
+struct Vision {
     patches: Linear,
     positions: Tensor,
     /// CLIP: the state that stands for the picture, and the normalisation before the first layer.
@@ -297,22 +216,11 @@ enum Head {
 }
 
 impl Vision {
-    fn read(weights: &Weights, model: &str, config: &Config, family: Family) -> Result<Self> {
-        let vision = &config.vision;
-        let shape = vision.shape(model, family, false)?;
+    fn read(weights: &Weights, model: &str, config: &DualConfig, family: Family) -> Result<Self> {
+        let shape = shape(config, model, false)?;
         let hidden = shape.hidden;
         let failed = |e: candle_core::Error| Error::model(model, e.to_string());
-        let image_size = vision.image_size.unwrap_or(224);
-        let patch = vision.patch_size.unwrap_or(match family {
-            Family::Siglip => 16,
-            Family::Clip => 32,
-        });
-        if patch == 0 || image_size < patch || image_size > 4096 {
-            return Err(Error::model(
-                model,
-                format!("config.json: patches of {patch} in pictures of {image_size}"),
-            ));
-        }
+        let (image_size, patch) = config.image_size(model)?;
         let count = (image_size / patch).pow(2);
         let inner = 3 * patch * patch;
         let embeddings = "vision_model.embeddings";
@@ -389,11 +297,18 @@ impl Vision {
 }
 
 impl Head {
-    fn read(weights: &Weights, model: &str, config: &Config, shape: &Shape, family: Family) -> Result<Self> {
+    fn read(
+        weights: &Weights,
+        model: &str,
+        config: &DualConfig,
+        shape: &Shape,
+        family: Family,
+    ) -> Result<Self> {
         let Shape { hidden, inner, heads, epsilon, activation, .. } = *shape;
         if family == Family::Clip {
-            let dim = config.projection_dim.unwrap_or(512);
-            return weights.linear_without_bias("visual_projection", dim, hidden).map(Self::Projection);
+            return weights
+                .linear_without_bias("visual_projection", config.dim(false), hidden)
+                .map(Self::Projection);
         }
         let failed = |e: candle_core::Error| Error::model(model, e.to_string());
         let name = |part: &str| format!("vision_model.head.{part}");

@@ -10,5 +10,5 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub(super) use bert::{Bert, limits as bert_limits};
-pub(super) use dual::Dual;
+pub(super) use bert::Bert;
+pub(super) use dual::towers;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
-use super::{Bert, Dual};
-use crate::embed::model::{ImageTower, TextTower};
+use super::{Bert, towers};
+use crate::embed::config::{BertConfig, DualConfig};
+use crate::embed::model::TextTower;
 use crate::embed::{Pooling, Vector};
 
 fn shared() -> Option<PathBuf> {
@@ -49,15 +50,16 @@ fn siglip_towers_equal_transformers() {
             serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
         let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let mut dual = Dual::read(&folder, name).unwrap();
+        let config = DualConfig::read(&folder, name).unwrap();
+        let mut dual = towers(&folder, name, &config).unwrap();
         let (pixels, shape) = floats(&tensors, "pixel_values");
-        let pictures = dual.vision.forward(&pixels, shape[0]).unwrap();
+        let pictures = dual.image.forward(&pixels, shape[0]).unwrap();
         equal(pictures, &floats(&tensors, "image_embeds"), name);
         let ids = ids(&golden);
         let batch: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let texts = dual.text.forward(&batch).unwrap();
         equal(texts, &floats(&tensors, "text_embeds"), name);
-        assert!(dual.vision.forward(&pixels[1..], shape[0]).is_err(), "too few pixels");
+        assert!(dual.image.forward(&pixels[1..], shape[0]).is_err(), "too few pixels");
     }
 }
 
@@ -69,7 +71,8 @@ fn xlm_roberta_equals_transformers() {
         serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
     let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let (mut bert, _) = Bert::read(&folder, "bge-m3-tiny", Pooling::Cls).unwrap();
+    let config = BertConfig::read(&folder, "bge-m3-tiny").unwrap();
+    let (mut bert, _) = Bert::read(&folder, "bge-m3-tiny", &config, Pooling::Cls).unwrap();
     let ids = ids(&golden);
     let batch: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
     equal(bert.forward(&batch).unwrap(), &floats(&tensors, "dense"), "together");

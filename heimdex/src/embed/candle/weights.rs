@@ -1,6 +1,6 @@
 //! Weights: safetensors, in one file or several, copied into memory tensor by tensor.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Weights {
     /// [`ErrorKind::ModelMissing`](crate::ErrorKind::ModelMissing) naming a file that is not there,
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) naming one that is not whole.
     pub(super) fn open(folder: &Path, model: &str) -> Result<Self> {
-        let paths = files(folder, model)?;
+        let paths = folder::weight_files(folder, model)?;
         let sha256 = folder::sha256(&paths)?;
         let mut weights =
             Self { model: model.to_owned(), files: Vec::new(), tensors: HashMap::new(), sha256 };
@@ -139,33 +139,4 @@ impl Weights {
         let bias = self.tensor(&format!("{name}.bias"), &[size])?;
         Ok(LayerNorm { weight, bias, epsilon: epsilon as f32 })
     }
-}
-
-/// The files that hold the weights, in order of their names.
-fn files(folder: &Path, model: &str) -> Result<Vec<PathBuf>> {
-    let index = "model.safetensors.index.json";
-    let single = folder.join("model.safetensors");
-    if single.exists() || !folder.join(index).exists() {
-        let there = |e: std::io::Error| Error::model_missing(model, format!("{}: {e}", single.display()));
-        File::open(&single).map_err(there)?;
-        return Ok(vec![single]);
-    }
-    let json: serde_json::Value = folder::json(folder, index, model)?;
-    let map = json["weight_map"]
-        .as_object()
-        .ok_or_else(|| Error::model(model, format!("{index}: no weight_map")))?;
-    let names: BTreeSet<&str> = map.values().filter_map(serde_json::Value::as_str).collect();
-    if names.is_empty() {
-        return Err(Error::model(model, format!("{index} names no files")));
-    }
-    let mut paths = Vec::new();
-    for name in names {
-        if Path::new(name).components().count() != 1 || name == ".." {
-            return Err(Error::model(model, format!("{index} names `{name}`, which is not in the folder")));
-        }
-        let path = folder.join(name);
-        File::open(&path).map_err(|e| Error::model_missing(model, format!("{}: {e}", path.display())))?;
-        paths.push(path);
-    }
-    Ok(paths)
 }
