@@ -14,7 +14,7 @@ use heimdex::{Heimdex, Result};
 struct Light;
 
 impl Annotator for Light {
-    fn channel(&self) -> &str {
+    fn channel(&self) -> &'static str {
         "light"
     }
 
@@ -34,9 +34,8 @@ impl Annotator for Light {
             (r, b) if b > r + 20 => "blue cold",
             _ => "neutral",
         };
-        let mut found = Annotation::default();
-        found.text = format!("{brightness} {colour} light");
-        Ok(found)
+        let text = format!("{brightness} {colour} light");
+        Ok(Annotation { text, ..Annotation::default() })
     }
 }
 

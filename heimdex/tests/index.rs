@@ -169,7 +169,7 @@ impl Light {
 }
 
 impl Annotator for Light {
-    fn channel(&self) -> &str {
+    fn channel(&self) -> &'static str {
         "light"
     }
 
@@ -181,13 +181,13 @@ impl Annotator for Light {
         let picture = &scene.keyframes[0].picture;
         assert_eq!(picture.data.len(), picture.width as usize * picture.height as usize * 3);
         let first = scene.scene.ordinal == 0;
-        let mut found = Annotation::default();
-        found.text = if first { "glaring sunshine" } else { "gloomy twilight" }.to_owned();
-        if first {
-            found.tags = vec![Tag { label: "brightness".into(), names: vec!["밝기".into()], score: 0.7 }];
-        }
-        found.vectors = vec![(scene.scene.span.end, Self::vector(first))];
-        Ok(found)
+        let text = if first { "glaring sunshine" } else { "gloomy twilight" };
+        let tag = Tag { label: "brightness".into(), names: vec!["밝기".into()], score: 0.7 };
+        Ok(Annotation {
+            text: text.to_owned(),
+            tags: if first { vec![tag] } else { Vec::new() },
+            vectors: vec![(scene.scene.span.end, Self::vector(first))],
+        })
     }
 
     fn embed_query(&self, query: &str) -> heimdex::Result<Option<Vector>> {
