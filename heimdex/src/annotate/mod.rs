@@ -2,13 +2,16 @@
 //!
 //! Uses scenes, keyframes and vectors; what it gives goes into the store with them.
 
+#[cfg(feature = "media")]
 mod tagger;
 mod vocabulary;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "media"))]
 mod tests;
 
+#[cfg(feature = "media")]
 pub use tagger::TagSettings;
+#[cfg(feature = "media")]
 pub(crate) use tagger::Tagger;
 pub use vocabulary::{Concept, Vocabulary};
 

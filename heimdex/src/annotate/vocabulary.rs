@@ -71,6 +71,7 @@ impl Vocabulary {
     }
 
     /// A hash of all of it.
+    #[cfg(feature = "media")]
     pub(crate) fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for concept in &self.concepts {
