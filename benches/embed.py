@@ -102,6 +102,52 @@ def make(name, cache):
     return folder
 
 
+def export(folder):
+    """Writes the tower for pictures as onnx-community does, in 32 and 8 bits."""
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from transformers import SiglipModel
+
+    path = folder / "onnx" / "vision_model.onnx"
+    if path.with_name("vision_model_int8.onnx").exists():
+        return
+    print(f"exporting {path}", file=sys.stderr)
+    path.parent.mkdir(exist_ok=True)
+    model = SiglipModel.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32).eval()
+    size = model.config.vision_config.image_size
+
+    class Tower(torch.nn.Module):
+        def __init__(self, tower, inputs):
+            super().__init__()
+            self.tower, self.inputs = tower, inputs
+
+        def forward(self, x):
+            output = self.tower(**{self.inputs: x})
+            return output["last_hidden_state"], output["pooler_output"]
+
+    for file, tower, name, x, axes in [
+        (path, model.vision_model, "pixel_values", torch.zeros(1, 3, size, size), {0: "batch_size"}),
+        (path.with_name("text_model.onnx"), model.text_model, "input_ids", torch.zeros(1, 64, dtype=torch.int64), {0: "batch_size"}),
+    ]:
+        torch.onnx.export(
+            Tower(tower, name).eval(), (x,), file, dynamo=False, opset_version=17, input_names=[name],
+            output_names=["last_hidden_state", "pooler_output"],
+            dynamic_axes={n: axes for n in [name, "last_hidden_state", "pooler_output"]})
+    quantize_dynamic(str(path), str(path.with_name("vision_model_int8.onnx")), weight_type=QuantType.QInt8)
+
+
+ORT = """
+import sys, json, time, statistics, numpy, onnxruntime, resource
+options = onnxruntime.SessionOptions(); options.intra_op_num_threads = int(sys.argv[4])
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+size = int(sys.argv[5]); batch = int(sys.argv[3]); times = []
+x = numpy.random.randn(batch, 3, size, size).astype("float32")
+for _ in range(int(sys.argv[2]) + 1):
+    t = time.perf_counter(); session.run(["pooler_output"], {"pixel_values": x}); times.append((time.perf_counter() - t) / batch)
+print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
 def run(command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -117,6 +163,7 @@ def main():
     options.add_argument("--batch", type=int, default=1)
     options.add_argument("--threads", type=int, default=os.cpu_count())
     options.add_argument("--cache", type=Path, default=Path.home() / ".cache/heimdex-bench/models")
+    options.add_argument("--onnx", action="store_true", help="ONNX Runtime too; ORT_DYLIB_PATH names its library")
     options = options.parse_args()
     program = os.environ.get("EMBED_SPEED", "target/release/embed_speed")
     for name in options.model:
@@ -135,6 +182,15 @@ def main():
         peer = lambda dtype: [sys.executable, "-c", PEER, str(folder), kind, dtype, str(options.count),
                               str(options.batch), str(options.threads), str(tokens)]
         runs = {"PyTorch f32": peer("float32"), "PyTorch bf16": peer("bfloat16"), "heimdex candle f32": ours}
+        if kind == "dual" and options.onnx:
+            export(folder)
+            size = str(DUAL[name]["vision"]["image_size"])
+            ort = lambda file: [sys.executable, "-c", ORT, str(folder / "onnx" / file), str(options.count),
+                                str(options.batch), str(options.threads), size]
+            runs["ONNX Runtime f32"] = ort("vision_model.onnx")
+            runs["ONNX Runtime int8"] = ort("vision_model_int8.onnx")
+            runs["heimdex onnx f32"] = [*ours, "--onnx", "f32"]
+            runs["heimdex onnx int8"] = [*ours, "--onnx", "int8"]
         results = {what: [] for what in runs}
         for _ in range(options.rounds):
             for what, command in runs.items():
@@ -145,7 +201,8 @@ def main():
         for what, found in results.items():
             seconds = statistics.median(r["seconds"] for r in found)
             peak = max(r["peak_mb"] for r in found)
-            print(f"  {what:<20} {seconds * 1000:8.1f} ms an item   x{base / seconds:.2f} of PyTorch f32   peak {peak:6.0f} MB", flush=True)
+            print(f"  {what:<20} {seconds * 1000:8.1f} ms an item   x{base / seconds:.2f} of PyTorch f32   peak {peak:6.0f} MB"
+                  + "".join(f"   cosine {c:.4f}" for c in {r.get("cosine_to_f32") for r in found} - {None}), flush=True)
 
 
 main()

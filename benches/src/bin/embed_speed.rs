@@ -1,4 +1,4 @@
-//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N]`.
+//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N] [--onnx f32|int8]`.
 //!
 //! Prints one JSON object: seconds an item (the median of single calls after a first one), and the
 //! largest memory of the process. `benches/embed.py` runs it beside transformers.
@@ -7,7 +7,9 @@
 
 use std::time::Instant;
 
-use heimdex::embed::{DualEncoder, ImageEmbedder, Role, TextEmbedder, TextEncoder};
+use heimdex::embed::{
+    Backend, DualEncoder, ImageEmbedder, ModelOptions, Precision, Role, TextEmbedder, TextEncoder,
+};
 use heimdex::media::RgbPicture;
 
 fn main() {
@@ -17,11 +19,17 @@ fn main() {
     let after = |name: &str| rest.iter().position(|a| a == name).and_then(|i| rest.get(i + 1));
     let count: usize = after("--count").map_or(8, |n| n.parse().unwrap());
     let batch: usize = after("--batch").map_or(1, |n| n.parse().unwrap());
+    let mut options = ModelOptions::default();
+    if let Some(precision) = after("--onnx") {
+        options = ModelOptions::of(Backend::Onnx);
+        options.precision = if precision == "int8" { Precision::Int8 } else { Precision::F32 };
+    }
     let begun = Instant::now();
     let mut times = Vec::new();
+    let mut cosine = None;
     let load;
     if let Some(text) = after("--text") {
-        let model = TextEncoder::open(&folder).unwrap();
+        let model = TextEncoder::open_with(&folder, &options).unwrap();
         load = begun.elapsed().as_secs_f64();
         let texts = vec![text.as_str(); batch];
         for _ in 0..=count {
@@ -30,7 +38,8 @@ fn main() {
             times.push(begun.elapsed().as_secs_f64() / batch as f64);
         }
     } else {
-        let model = DualEncoder::open(&folder).unwrap();
+        let model = DualEncoder::open_with(&folder, &options).unwrap();
+        cosine = ImageEmbedder::spec(&model).cosine_to_f32;
         load = begun.elapsed().as_secs_f64();
         let picture = RgbPicture {
             width: 683,
@@ -53,6 +62,6 @@ fn main() {
     let peak_mb = peak.and_then(|kb| kb.parse::<f64>().ok()).map(|kb| kb / 1024.0);
     println!(
         "{}",
-        serde_json::json!({"seconds": times[times.len() / 2], "fastest": times[0], "load": load, "peak_mb": peak_mb})
+        serde_json::json!({"seconds": times[times.len() / 2], "fastest": times[0], "load": load, "peak_mb": peak_mb, "cosine_to_f32": cosine})
     );
 }
