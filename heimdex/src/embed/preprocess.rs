@@ -144,24 +144,27 @@ impl Preprocessor {
             }
         }
         let (out_width, out_height) = self.size;
+        let row = |y: i64| -> Option<&[u8]> {
+            let (stride, y) = (width as usize * 3, usize::try_from(y).ok()?);
+            data.get(y * stride..(y + 1) * stride)
+        };
         // Where the cut begins; what it lacks is black, as in the reference.
-        let left = i64::from(width) / 2 - i64::from(out_width) / 2;
-        let top = i64::from(height) / 2 - i64::from(out_height) / 2;
-        let (left, top) = if (width, height) == self.size { (0, 0) } else { (left, top) };
+        let left = if width == out_width { 0 } else { i64::from(width) / 2 - i64::from(out_width) / 2 };
+        let top = if height == out_height { 0 } else { i64::from(height) / 2 - i64::from(out_height) / 2 };
+        let before = usize::try_from(-left).unwrap_or(0).min(out_width as usize);
+        let skipped = usize::try_from(left).unwrap_or(0);
+        let inside = (out_width as usize - before).min((width as usize).saturating_sub(skipped));
+        out.reserve(3 * out_width as usize * out_height as usize);
         for channel in 0..3 {
             let (scale, shift) = (self.scale[channel], self.shift[channel]);
             for y in 0..i64::from(out_height) {
-                for x in 0..i64::from(out_width) {
-                    let (from_x, from_y) = (x + left, y + top);
-                    let inside =
-                        (0..i64::from(width)).contains(&from_x) && (0..i64::from(height)).contains(&from_y);
-                    let value = if inside {
-                        data[((from_y * i64::from(width) + from_x) * 3) as usize + channel]
-                    } else {
-                        0
-                    };
-                    out.push(f32::from(value).mul_add(scale, shift));
+                let end = out.len() + out_width as usize;
+                if let Some(row) = row(y + top) {
+                    out.resize(out.len() + before, shift);
+                    let pixels = row[skipped * 3..].as_chunks::<3>().0;
+                    out.extend(pixels[..inside].iter().map(|p| f32::from(p[channel]).mul_add(scale, shift)));
                 }
+                out.resize(end, shift);
             }
         }
         Ok(())
