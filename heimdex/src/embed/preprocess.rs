@@ -162,7 +162,7 @@ impl Preprocessor {
                 if let Some(row) = row(y + top) {
                     out.resize(out.len() + before, shift);
                     let pixels = row[skipped * 3..].as_chunks::<3>().0;
-                    out.extend(pixels[..inside].iter().map(|p| f32::from(p[channel]).mul_add(scale, shift)));
+                    out.extend(pixels[..inside].iter().map(|p| f32::from(p[channel]) * scale + shift));
                 }
                 out.resize(end, shift);
             }
