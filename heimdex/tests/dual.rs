@@ -4,34 +4,14 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::vectors::{fixture, json, picture, rows, texts};
 use heimdex::ErrorKind;
 use heimdex::embed::{DualEncoder, ImageEmbedder, Role, TextEmbedder, TextEncoder, Vector};
 use heimdex::media::RgbPicture;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn rows(value: &Value) -> Vec<Vec<f32>> {
-    let row = |row: &Value| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-    value.as_array().unwrap().iter().map(row).collect()
-}
-
-fn texts(golden: &Value) -> Vec<&str> {
-    golden["texts"].as_array().unwrap().iter().map(|t| t["text"].as_str().unwrap()).collect()
-}
-
-fn picture(path: &Path) -> RgbPicture {
-    RgbPicture::decode(&std::fs::read(path).unwrap()).unwrap()
-}
 
 fn largest_difference(vector: &Vector, golden: &[f32]) -> f32 {
     assert_eq!(vector.dim(), golden.len());
@@ -184,7 +164,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 #[test]
 fn what_does_not_fit_is_named() {
     type Case = (&'static str, fn(&Path), &'static str);
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         ("config.json", |f| edit(f, |c| c["model_type"] = "siglip3".into()), "siglip3"),
         ("config.json", |f| edit(f, |c| c["text_config"]["num_hidden_layers"] = 3.into()), "layers.2"),
         ("config.json", |f| edit(f, |c| c["vision_config"]["hidden_size"] = 8.into()), "has shape"),
@@ -193,6 +173,12 @@ fn what_does_not_fit_is_named() {
         ("preprocessor_config.json", |f| edit(f, |c| c["size"]["height"] = 64.into()), "64"),
         ("preprocessor_config.json", |f| edit(f, |c| c["resample"] = 9.into()), "filter 9"),
         ("model.safetensors", |f| std::fs::write(f, b"not weights").unwrap(), "model.safetensors"),
+        // Those of another model.
+        (
+            "model.safetensors",
+            |f| drop(std::fs::copy(fixture("tiny-clip").join("model.safetensors"), f)),
+            "tensor",
+        ),
         ("preprocessor_config.json", |f| std::fs::remove_file(f).unwrap(), "preprocessor_config.json"),
     ];
     for (file, change, named) in cases {
@@ -202,6 +188,18 @@ fn what_does_not_fit_is_named() {
     }
     let error = TextEncoder::open(fixture("tiny-siglip2")).unwrap_err();
     assert!(error.to_string().contains("siglip"), "{error}");
+}
+
+/// SPEC O8: one copy in a process, however often and from wherever it is opened.
+#[test]
+fn a_model_is_loaded_once_and_shared() {
+    let models: Vec<DualEncoder> = std::thread::scope(|scope| {
+        let open = || DualEncoder::open(fixture("tiny-clip")).unwrap();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let spec = |model: &DualEncoder| std::ptr::from_ref(ImageEmbedder::spec(model));
+    assert!(models.windows(2).all(|w| spec(&w[0]) == spec(&w[1])));
 }
 
 /// SPEC O1: another resize filter is another space.

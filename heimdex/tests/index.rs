@@ -233,6 +233,52 @@ async fn an_annotator_of_ones_own_is_searched_at_once() {
     assert!(untagged.to_string().contains("image model"), "{untagged}");
 }
 
+/// One that takes its time is not waited for after a cancel, and one that panics fails its video alone.
+#[tokio::test]
+async fn an_annotator_holds_up_nothing() {
+    struct Slow(std::sync::mpsc::Sender<()>);
+    impl Annotator for Slow {
+        fn channel(&self) -> &'static str {
+            "slow"
+        }
+        fn annotate(&self, _: &SceneView<'_>) -> heimdex::Result<Annotation> {
+            self.0.send(()).unwrap();
+            std::thread::sleep(Duration::from_secs(20));
+            Ok(Annotation::default())
+        }
+    }
+    struct Broken;
+    impl Annotator for Broken {
+        fn channel(&self) -> &'static str {
+            "broken"
+        }
+        fn annotate(&self, _: &SceneView<'_>) -> heimdex::Result<Annotation> {
+            panic!("a mistake in it")
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let with = async |annotator: Arc<dyn Annotator>| {
+        let pipeline = Pipeline::builder().thumbnails(folder.path().join("thumbnails")).annotate(annotator);
+        let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+        Heimdex::builder().store(store).pipeline(pipeline.build().unwrap()).build().unwrap()
+    };
+    let (send, begun) = std::sync::mpsc::channel();
+    let hx = with(Arc::new(Slow(send))).await;
+    let cancel = Cancel::new();
+    let stop = cancel.clone();
+    let stopper = std::thread::spawn(move || {
+        begun.recv().unwrap();
+        stop.cancel();
+        Instant::now()
+    });
+    let error = hx.index(clip("cut.mp4")).cancel(&cancel).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(stopper.join().unwrap().elapsed() < Duration::from_secs(2));
+    let error = with(Arc::new(Broken)).await.index(clip("cut.mp4")).await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    library(folder.path()).await.index(clip("cut.mp4")).await.unwrap();
+}
+
 /// Tags come from the keyframes' vectors, are found by name in both languages, and cost no decoding.
 #[tokio::test]
 async fn scenes_are_tagged_with_what_they_show() {

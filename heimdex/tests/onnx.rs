@@ -7,6 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::vectors::{fixture, json, picture, rows, texts};
 use heimdex::ErrorKind;
 use heimdex::embed::{
     Backend, DualEncoder, ImageEmbedder, ModelOptions, Precision, Provider, Role, TextEmbedder, TextEncoder,
@@ -38,27 +39,6 @@ fn options(precision: Precision) -> Option<ModelOptions> {
     options.library = Some(library()?);
     options.precision = precision;
     Some(options)
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn rows(value: &Value) -> Vec<Vec<f32>> {
-    let row = |row: &Value| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-    value.as_array().unwrap().iter().map(row).collect()
-}
-
-fn texts(golden: &Value) -> Vec<&str> {
-    golden["texts"].as_array().unwrap().iter().map(|t| t["text"].as_str().unwrap()).collect()
-}
-
-fn picture(path: &Path) -> RgbPicture {
-    RgbPicture::decode(&std::fs::read(path).unwrap()).unwrap()
 }
 
 fn difference(vector: &Vector, golden: &[f32]) -> f32 {

@@ -82,6 +82,11 @@ impl Tagger {
         Ok(tagger)
     }
 
+    /// Which tags it gives.
+    pub(crate) fn settings(&self) -> &TagSettings {
+        &self.settings
+    }
+
     /// A hash of all that its tags follow from but the pictures.
     pub(crate) fn key(&self) -> String {
         let TagSettings { top, floor, prompt } = &self.settings;
@@ -89,7 +94,8 @@ impl Tagger {
         blake3::hash(all.as_bytes()).to_hex().to_string()
     }
 
-    /// Gets the labels' vectors ready: those kept by an earlier run, else embedded now.
+    /// Gets the labels' vectors ready: those kept by an earlier run, else embedded now. Between calls of
+    /// the model it looks at `cancel`.
     pub(crate) fn prepare(&self, cancel: &Cancel) -> Result<()> {
         if self.labels.get().is_some() {
             return Ok(());

@@ -135,7 +135,7 @@ impl BertConfig {
                 format!("config.json: architecture `{architecture}` is neither BERT nor XLM-RoBERTa");
             return Err(Error::model(model, message));
         }
-        folder::json(folder, "config.json", model)
+        serde_json::from_value(kind).map_err(|e| Error::model(model, format!("config.json: {e}")))
     }
 
     /// Where positions begin: RoBERTa's stand behind that of padding.

@@ -108,13 +108,7 @@ fn read(folder: &Path, name: &str, preprocessor: &Preprocessor, options: &ModelO
         .of_images();
     spec.precision = towers.precision;
     spec.cosine_to_f32 = towers.cosine_to_f32;
-    Ok(Model {
-        spec,
-        tokens: Some(tokens),
-        text: Some(towers.text),
-        image: Some(towers.image),
-        calibration: towers.calibration,
-    })
+    Ok(Model { spec, tokens, text: towers.text, image: Some(towers.image), calibration: towers.calibration })
 }
 
 /// Refuses a preprocessor that gives pictures of another size than the model reads.

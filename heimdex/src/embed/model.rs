@@ -45,8 +45,8 @@ pub(super) struct Towers {
 /// What lives on a model's thread.
 pub(super) struct Model {
     pub(super) spec: EmbedSpec,
-    pub(super) tokens: Option<Tokens>,
-    pub(super) text: Option<Box<dyn TextTower>>,
+    pub(super) tokens: Tokens,
+    pub(super) text: Box<dyn TextTower>,
     pub(super) image: Option<Box<dyn ImageTower>>,
     pub(super) calibration: Option<Calibration>,
 }
@@ -54,10 +54,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn embed_texts(&mut self, texts: &[String], role: Role) -> Result<Vec<Vector>> {
         let name = &self.spec.model;
-        let (Some(tokens), Some(tower)) = (&self.tokens, &mut self.text) else {
-            return Err(Error::model(name, "this model reads no texts"));
-        };
-        let ids = texts.iter().map(|text| tokens.ids(text, role)).collect::<Result<Vec<_>>>()?;
+        let ids = texts.iter().map(|text| self.tokens.ids(text, role)).collect::<Result<Vec<_>>>()?;
         // Texts of one length together waste no work on padding.
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|i| ids[*i].len());
@@ -68,7 +65,7 @@ impl Model {
                 rest.iter().enumerate().take_while(|(n, i)| (n + 1) * ids[**i].len() <= BATCH_TOKENS).count();
             let (batch, after) = rest.split_at(fits.max(1));
             let inputs: Vec<&[u32]> = batch.iter().map(|i| ids[*i].as_slice()).collect();
-            let outputs = tower.forward(&inputs).map_err(|e| Error::model(name, e))?;
+            let outputs = self.text.forward(&inputs).map_err(|e| Error::model(name, e))?;
             for (i, values) in batch.iter().zip(outputs) {
                 vectors[*i] = Some(Vector::normalize(values)?);
             }

@@ -95,7 +95,7 @@ fn read(folder: &Path, options: &ModelOptions) -> Result<Model> {
     let mut spec = EmbedSpec::new(&name, read.sha256, tokens.hash(), config.hidden_size, pooling, max);
     spec.precision = read.precision;
     spec.cosine_to_f32 = read.cosine_to_f32;
-    Ok(Model { spec, tokens: Some(tokens), text: Some(read.tower), image: None, calibration: None })
+    Ok(Model { spec, tokens, text: read.tower, image: None, calibration: None })
 }
 
 fn pooling(folder: &Path, name: &str) -> Result<Pooling> {

@@ -69,17 +69,34 @@ impl ImageQueue {
     }
 }
 
-fn wait(vectors: &Receiver<Result<Vec<Vector>>>, cancel: &Cancel) -> Result<Vec<Vector>> {
+fn wait<T>(answer: &Receiver<Result<T>>, cancel: &Cancel) -> Result<T> {
     loop {
         cancel.check()?;
-        match vectors.recv_timeout(PATIENCE) {
+        match answer.recv_timeout(PATIENCE) {
             Ok(result) => return result,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::model("index", "the model's thread panicked"));
+                return Err(Error::model("index", "a model or an annotator panicked"));
             }
         }
     }
+}
+
+/// Does work that may take long on a thread of its own, and waits no longer than until a cancel.
+pub(super) fn detached<T: Send + 'static>(
+    name: &str,
+    cancel: &Cancel,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (send, answer) = bounded(1);
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Who cancelled does not wait for an answer.
+            let _ = send.send(work());
+        })
+        .map_err(|e| Error::io(format!("thread {name}"), e))?;
+    wait(&answer, cancel)
 }
 
 /// One vector for each text, in order.
@@ -88,18 +105,11 @@ pub(super) fn embed_texts(
     texts: Vec<String>,
     cancel: &Cancel,
 ) -> Result<Vec<Vector>> {
-    let (send, vectors) = bounded(1);
     let embedder = Arc::clone(embedder);
-    thread::Builder::new()
-        .name("heimdex-embed-text".into())
-        .spawn(move || {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let result = embedder.embed(&texts, Role::Passage);
-            // Who cancelled does not wait for vectors.
-            let _ = send.send(result.and_then(|made| whole(made, texts.len(), embedder.spec())));
-        })
-        .map_err(|e| Error::io("thread heimdex-embed-text", e))?;
-    wait(&vectors, cancel)
+    detached("heimdex-embed-text", cancel, move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        whole(embedder.embed(&texts, Role::Passage)?, texts.len(), embedder.spec())
+    })
 }
 
 /// What a model gave, if it is what it was to give: anyone can bring a model.

@@ -1,16 +1,19 @@
 //! The stage that adds tags, and what annotators find.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
+use super::models::detached;
 use super::pipeline::Keys;
 use super::resume::Run;
 use super::vectors::keyframes_of;
 use crate::annotate::{KeyframeView, SceneView, Tag};
 use crate::embed::Vector;
 use crate::keyframes::Keyframe;
+use crate::media::RgbPicture;
 use crate::scenes::Scene;
 use crate::store::{VectorOrigin, VectorRow};
 use crate::{Error, Result, Stage};
@@ -38,7 +41,8 @@ impl Pipeline {
         }
         run.stage(Stage::Tags, &keys.tags, |run| {
             if let Some(tagger) = &self.tagger {
-                tagger.prepare(run.cancel)?;
+                let (tagger, cancel) = (Arc::clone(tagger), run.cancel.clone());
+                detached("heimdex-tags", run.cancel, move || tagger.prepare(&cancel))?;
             }
             let mut notes = Vec::with_capacity(scenes.len());
             for scene in scenes {
@@ -51,7 +55,11 @@ impl Pipeline {
                     note.tags = tagger.tags(&looks);
                 }
                 if !self.annotators.is_empty() {
-                    self.ask_annotators(scene, keyframes, &mine, &mut note)?;
+                    let mine = mine.iter().map(|i| keyframes[*i].clone()).collect();
+                    let (pipeline, scene) = (self.clone(), scene.clone());
+                    note = detached("heimdex-annotate", run.cancel, move || {
+                        pipeline.ask_annotators(&scene, mine, note)
+                    })?;
                 }
                 notes.push(note);
             }
@@ -59,22 +67,14 @@ impl Pipeline {
         })
     }
 
-    fn ask_annotators(
-        &self,
-        scene: &Scene,
-        keyframes: &[Keyframe],
-        mine: &[usize],
-        note: &mut Notes,
-    ) -> Result<()> {
-        let mut pictures = Vec::with_capacity(mine.len());
-        for i in mine {
-            pictures.push(self.picture(&keyframes[*i])?);
-        }
+    /// What all annotators find in a scene with these keyframes, added to what is known of it.
+    fn ask_annotators(&self, scene: &Scene, keyframes: Vec<Keyframe>, mut note: Notes) -> Result<Notes> {
+        let seen: Vec<(Keyframe, RgbPicture)> = keyframes
+            .into_iter()
+            .map(|keyframe| self.picture(&keyframe).map(|picture| (keyframe, picture)))
+            .collect::<Result<_>>()?;
         for annotator in &self.annotators {
-            let views = mine
-                .iter()
-                .zip(&pictures)
-                .map(|(i, picture)| KeyframeView { keyframe: &keyframes[*i], picture });
+            let views = seen.iter().map(|(keyframe, picture)| KeyframeView { keyframe, picture });
             let found = annotator.annotate(&SceneView { scene, keyframes: views.collect() })?;
             let channel = annotator.channel();
             if !found.text.trim().is_empty() {
@@ -94,6 +94,6 @@ impl Pipeline {
             }
         }
         note.tags.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(())
+        Ok(note)
     }
 }

@@ -206,8 +206,8 @@ impl Pipeline {
         let embed_text = key(&["embed_text 1", &scenes, &space]);
         let space = self.image.as_ref().map(|i| i.spec().space()).unwrap_or_default();
         let embed_images = key(&["embed_images 1", &keyframes, &space]);
-        let mut notes = vec!["tags 1".to_owned(), scenes.clone(), embed_images.clone()];
-        notes.extend(self.tagger.iter().map(|tagger| tagger.key()));
+        let mut notes = vec!["tags 1".to_owned(), scenes.clone(), keyframes.clone()];
+        notes.extend(self.tagger.iter().flat_map(|tagger| [embed_images.clone(), tagger.key()]));
         for annotator in &self.annotators {
             let space = annotator.spec().map(EmbedSpec::space).unwrap_or_default();
             notes.push(format!("{} {} {space}", annotator.channel(), annotator.version()));
@@ -362,6 +362,12 @@ impl Pipeline {
         if let Some(embedder) = &self.image {
             all.insert("embed_images".to_owned(), json(embedder.spec())?);
             all.insert(IMAGES_KEY.to_owned(), keys.embed_images.clone());
+        }
+        if let Some(tagger) = &self.tagger {
+            all.insert("tags".to_owned(), json(tagger.settings())?);
+        }
+        for annotator in &self.annotators {
+            all.insert(format!("annotate_{}", annotator.channel()), annotator.version());
         }
         Ok(all)
     }

@@ -121,13 +121,7 @@ impl Pipeline {
             }
             let queue = ImageQueue::start(Arc::clone(image), run.cancel)?;
             for (done, keyframe) in keyframes.iter().enumerate() {
-                let (Some(thumbnails), Some(key)) = (&self.thumbnails, &keyframe.picture) else {
-                    return Err(Error::store(
-                        "reading a kept keyframe",
-                        "none is kept; index again with force",
-                    ));
-                };
-                queue.push(keyframes::decode(&block_on(thumbnails.get(key))?)?)?;
+                queue.push(self.picture(keyframe)?)?;
                 run.progress(Stage::EmbedImages, 0.99 * done as f32 / keyframes.len() as f32);
             }
             queue.finish()
@@ -145,15 +139,14 @@ impl Pipeline {
             return vec![Vec::new(); scenes.len()];
         };
         let space = image.spec().space();
-        let row = |(i, keyframe): (usize, &Keyframe), span: Span| VectorRow {
+        let row = |i: usize, span: Span| VectorRow {
             space: space.clone(),
             origin: VectorOrigin::Keyframe { keyframe: u32::try_from(i).unwrap_or(u32::MAX) },
-            time: keyframe.time.clamp(span.start, span.end),
+            time: keyframes[i].time.clamp(span.start, span.end),
             vector: looks[i].clone(),
         };
-        let of_scene = |scene: &Scene| {
-            keyframes_of(scene, keyframes).into_iter().map(|i| row((i, &keyframes[i]), scene.span)).collect()
-        };
+        let of_scene =
+            |scene: &Scene| keyframes_of(scene, keyframes).into_iter().map(|i| row(i, scene.span)).collect();
         scenes.iter().map(of_scene).collect()
     }
 

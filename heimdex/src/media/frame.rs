@@ -93,14 +93,12 @@ impl VideoFrame {
         let picture = RgbPicture { width: w, height: h, data };
         Ok(turn(picture, self.rotation))
     }
-}
 
-impl VideoFrame {
-    /// As [`to_rgb`](Self::to_rgb), the shorter side at most `edge`.
+    /// As [`to_rgb`](Self::to_rgb), the shorter side at most `edge` and the longer at most four times that,
+    /// so that no shape of video gives a large picture.
     pub(crate) fn to_rgb_edge(&self, edge: u32) -> Result<RgbPicture> {
         let (width, height) = display_size(self.width(), self.height(), self.sample_aspect, self.rotation);
-        let most = u32::from(u16::MAX);
-        if width < height { self.to_rgb(edge, most) } else { self.to_rgb(most, edge) }
+        if width < height { self.to_rgb(edge, 4 * edge) } else { self.to_rgb(4 * edge, edge) }
     }
 }
 

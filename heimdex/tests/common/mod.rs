@@ -10,6 +10,9 @@
     missing_docs
 )]
 
+#[cfg(feature = "image")]
+pub mod vectors;
+
 use std::path::{Path, PathBuf};
 
 /// The clips and goldens kept beside the repository, where they are.

@@ -1,7 +1,7 @@
 //! The operations that transformers spend their time in.
 //!
-//! On a CPU they run fused and on all cores, with scratch memory that does not grow with the batch;
-//! elsewhere they are those of candle. Both give the same numbers but for rounding.
+//! They run fused and on all cores, with scratch memory that does not grow with the batch, and give the
+//! numbers of candle's own operations but for rounding.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use gemm::{Parallelism, gemm};
@@ -32,16 +32,7 @@ impl Linear {
 
     /// As [`forward`](Self::forward), then an activation.
     pub(super) fn activated(&self, x: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-        if x.device().is_cpu() {
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &Affine { activation });
-        }
-        let y = x.broadcast_matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?;
-        match activation {
-            None => Ok(y),
-            Some(Activation::Gelu) => y.gelu_erf(),
-            Some(Activation::GeluTanh) => y.gelu(),
-            Some(Activation::QuickGelu) => &y * candle_nn::ops::sigmoid(&(&y * 1.702)?)?,
-        }
+        x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &Affine { activation })
     }
 }
 
@@ -110,50 +101,17 @@ pub(super) fn attention(
     heads: usize,
     keys: Keys<'_>,
 ) -> Result<Tensor> {
-    let (batch, n, double) = keys_values.dims3()?;
-    let (queries_batch, queries, hidden) = query.dims3()?;
+    let (batch, _, double) = keys_values.dims3()?;
+    let (queries_batch, _, hidden) = query.dims3()?;
     if hidden * 2 != double || hidden % heads != 0 || (queries_batch != batch && queries_batch != 1) {
         bail!("attention: {:?} over {:?} in {heads} heads", query.shape(), keys_values.shape());
     }
-    if query.device().is_cpu() {
-        let lengths = match keys {
-            Keys::First(lengths) => Some(lengths.to_vec()),
-            _ => None,
-        };
-        let op = Attention { heads, lengths, past: matches!(keys, Keys::Past) };
-        return query.contiguous()?.apply_op2_no_bwd(&keys_values.contiguous()?, &op);
-    }
-    let dim = hidden / heads;
-    let split = |x: Tensor, n: usize| -> Result<Tensor> {
-        x.reshape((x.dim(0)?, n, heads, dim))?.transpose(1, 2)?.contiguous()
+    let lengths = match keys {
+        Keys::First(lengths) => Some(lengths.to_vec()),
+        _ => None,
     };
-    let q = split(query.broadcast_as((batch, queries, hidden))?.contiguous()?, queries)?;
-    let k = split(keys_values.narrow(2, 0, hidden)?.contiguous()?, n)?;
-    let v = split(keys_values.narrow(2, hidden, hidden)?.contiguous()?, n)?;
-    let mut scores = (q.matmul(&k.t()?)? * (dim as f64).powf(-0.5))?;
-    if let Some(mask) = mask(keys, batch, queries, n)? {
-        scores = scores.broadcast_add(&mask.to_device(scores.device())?)?;
-    }
-    let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-    weights.matmul(&v)?.transpose(1, 2)?.reshape((batch, queries, hidden))
-}
-
-/// What is added to scores: 0, or minus infinity where a query may not look. `(b, 1, q, n)`.
-fn mask(keys: Keys<'_>, batch: usize, queries: usize, n: usize) -> Result<Option<Tensor>> {
-    let hidden = |hide: &dyn Fn(usize, usize, usize) -> bool| {
-        let mut mask = Vec::with_capacity(batch * queries * n);
-        for b in 0..batch {
-            for q in 0..queries {
-                mask.extend((0..n).map(|k| if hide(b, q, k) { f32::NEG_INFINITY } else { 0.0 }));
-            }
-        }
-        Tensor::from_vec(mask, (batch, 1, queries, n), &candle_core::Device::Cpu).map(Some)
-    };
-    match keys {
-        Keys::All => Ok(None),
-        Keys::First(lengths) => hidden(&|b, _, k| k >= lengths[b]),
-        Keys::Past => hidden(&|_, q, k| k > q),
-    }
+    let op = Attention { heads, lengths, past: matches!(keys, Keys::Past) };
+    query.contiguous()?.apply_op2_no_bwd(&keys_values.contiguous()?, &op)
 }
 
 struct Attention {
@@ -327,6 +285,20 @@ mod tests {
         Tensor::from_vec(values.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
     }
 
+    /// What is added to scores: 0, or minus infinity where a query may not look. `(b, 1, q, n)`.
+    fn mask(keys: Keys<'_>, batch: usize, queries: usize, n: usize) -> Tensor {
+        let hidden = |b: usize, q: usize, k: usize| match keys {
+            Keys::All => false,
+            Keys::First(lengths) => k >= lengths[b],
+            Keys::Past => k > q,
+        };
+        let mut mask = Vec::with_capacity(batch * queries * n);
+        for (b, q) in (0..batch).flat_map(|b| (0..queries).map(move |q| (b, q))) {
+            mask.extend((0..n).map(|k| if hidden(b, q, k) { f32::NEG_INFINITY } else { 0.0 }));
+        }
+        Tensor::from_vec(mask, (batch, 1, queries, n), &Device::Cpu).unwrap()
+    }
+
     fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
         (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
     }
@@ -372,10 +344,8 @@ mod tests {
                 let q = split(&query.broadcast_as((batch, queries, hidden)).unwrap(), queries);
                 let k = split(&keys_values.narrow(2, 0, hidden).unwrap(), n);
                 let v = split(&keys_values.narrow(2, hidden, hidden).unwrap(), n);
-                let mut scores = (q.matmul(&k.t().unwrap()).unwrap() * (dim as f64).powf(-0.5)).unwrap();
-                if let Some(mask) = mask(keys, batch, queries, n).unwrap() {
-                    scores = scores.broadcast_add(&mask).unwrap();
-                }
+                let scores = (q.matmul(&k.t().unwrap()).unwrap() * (dim as f64).powf(-0.5)).unwrap();
+                let scores = scores.broadcast_add(&mask(keys, batch, queries, n)).unwrap();
                 let weights = candle_nn::ops::softmax_last_dim(&scores).unwrap();
                 let expected = weights
                     .matmul(&v)

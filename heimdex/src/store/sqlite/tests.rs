@@ -41,14 +41,15 @@ async fn a_failure_in_the_middle_of_a_write_changes_nothing() {
     let library = LibraryId::default();
     let before = testing::video("a", 1, &["a red car", "a blue boat"]);
     store.replace_video(library, &before).await.unwrap();
+    let mut after = testing::video("a", 2, &["a green bike"]);
+    after.scenes[0].tags = vec![crate::annotate::Tag { label: "bike".into(), names: vec![], score: 0.5 }];
     for table in
-        ["videos", "shots", "keyframes", "segments", "scenes", "texts", "vectors", "codes", "changes"]
+        ["videos", "shots", "keyframes", "segments", "scenes", "texts", "tags", "vectors", "codes", "changes"]
     {
         let fails =
             format!("CREATE TRIGGER fails BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk'); END");
         sqlx::query(sqlx::AssertSqlSafe(fails)).execute(&store.writer).await.unwrap();
-        let error =
-            store.replace_video(library, &testing::video("a", 2, &["a green bike"])).await.unwrap_err();
+        let error = store.replace_video(library, &after).await.unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Store, "{table}");
         sqlx::query("DROP TRIGGER fails").execute(&store.writer).await.unwrap();
         assert_eq!(
