@@ -5,7 +5,8 @@ use sqlx::{Row, SqlitePool};
 
 use super::filter::allowed_videos;
 use super::write::{Tx, insert_rows};
-use super::{best_first, failed, library_bytes, video_id};
+use super::{failed, library_bytes, video_id};
+use crate::store::parts::{best_first, wanted_tags};
 use crate::store::{Filter, IndexedVideo, ScoredScene, tag_key};
 use crate::{Error, LibraryId, Result, SceneId};
 
@@ -73,11 +74,7 @@ pub(super) async fn search(
 
 /// The keys of the tags that a filter wants, as JSON.
 pub(super) fn wanted(filter: &Filter) -> Result<String> {
-    let key = |name: &String| match tag_key(name) {
-        key if key.is_empty() => Err(Error::invalid("tags", format!("`{name}` holds no word"))),
-        key => Ok(key),
-    };
-    super::json(&filter.tags.iter().map(key).collect::<Result<Vec<_>>>()?)
+    super::json(&wanted_tags(filter)?)
 }
 
 /// The condition that a scene has every tag of a JSON list.
