@@ -49,7 +49,7 @@ pub mod transcript;
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "media")]
-pub use heimdex::{Heimdex, HeimdexBuilder, Indexing, Searching};
+pub use heimdex::{Heimdex, HeimdexBuilder, Indexing, Searching, SwitchingModels};
 pub use id::{LibraryId, SceneId, VideoId};
 pub use progress::{Cancel, Progress, Stage};
 pub use time::{Span, Timestamp};
@@ -61,4 +61,6 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/subtitles.md")]
     struct Subtitles;
+    #[doc = include_str!("../../docs/models.md")]
+    struct Models;
 }

@@ -11,7 +11,7 @@ use super::Pipeline;
 use super::resume::{Checkpoints, Run};
 use super::source::Source;
 use crate::media::MediaInfo;
-use crate::store::{IndexStore, StageRecord, VideoRecord, VideoState};
+use crate::store::{IndexStore, Page, StageRecord, VideoRecord, VideoState, check_space};
 use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
@@ -64,13 +64,13 @@ pub struct IndexReport {
 }
 
 /// Checkpoints of one video in a store, reached from a thread of our own.
-struct Kept<'a> {
-    store: &'a dyn IndexStore,
-    library: LibraryId,
-    video: VideoId,
-    runtime: &'a Handle,
+pub(super) struct Kept<'a> {
+    pub(super) store: &'a dyn IndexStore,
+    pub(super) library: LibraryId,
+    pub(super) video: VideoId,
+    pub(super) runtime: &'a Handle,
     /// Outputs of earlier runs are not used.
-    forget: bool,
+    pub(super) forget: bool,
 }
 
 impl Checkpoints for Kept<'_> {
@@ -90,6 +90,23 @@ impl Checkpoints for Kept<'_> {
     }
 }
 
+/// Checks that a library's vectors are of the models of a pipeline, before anything is decoded. The
+/// store looks again when it is written to. Where there is one video, it may be the one that is replaced.
+pub(crate) async fn check_models(
+    pipeline: &Pipeline,
+    store: &dyn IndexStore,
+    library: LibraryId,
+) -> Result<()> {
+    let held = store.spaces(library).await?;
+    let wanted = pipeline.spaces();
+    let fits =
+        || wanted.iter().try_for_each(|new| held.iter().try_for_each(|held| check_space(new, held, true)));
+    match fits() {
+        Err(error) if store.videos(library, Page { limit: 1, after: None }).await?.1 > 1 => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Indexes a file into a store. Blocks; runs on a thread of its own.
 pub(crate) fn index_video(
     pipeline: &Pipeline,
@@ -103,6 +120,7 @@ pub(crate) fn index_video(
     let begun = Instant::now();
     let source = Source::of(&options.path)?;
     let kept = Kept { store: &**store, library, video: source.id, runtime, forget: options.force };
+    runtime.block_on(check_models(pipeline, &**store, library))?;
     let before = runtime.block_on(store.video(library, source.id))?;
     let placeholder = before.is_none().then(|| placeholder(&source, options));
     if let Some(placeholder) = &placeholder {

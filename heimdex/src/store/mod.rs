@@ -11,7 +11,7 @@ pub mod testing;
 
 #[cfg(feature = "media")]
 pub(crate) use check::OWN_CHANNELS;
-pub use check::check_video;
+pub use check::{check_space, check_staged, check_video};
 pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
     TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,

@@ -97,11 +97,8 @@ pub(crate) struct IndexArgs {
     pub(crate) language: Vec<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Tag scenes with everyday things that the image model sees, or with the concepts of a file
-    // Without a value, with one, or not at all.
-    #[allow(clippy::option_option)]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    pub(crate) tags: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) tags: TagArgs,
     #[command(flatten)]
     pub(crate) detector: DetectorArgs,
     /// Longest scene in seconds; longer shots are split at pauses
@@ -116,6 +113,15 @@ pub(crate) struct IndexArgs {
     /// Do everything again
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    /// Tag scenes with everyday things that the image model sees, or with the concepts of a file
+    // Without a value, with one, or not at all.
+    #[allow(clippy::option_option)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) tags: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Args)]

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use heimdex::annotate::{TagSettings, Vocabulary};
-use heimdex::index::{IndexOutcome, IndexReport, Pipeline};
+use heimdex::index::{IndexOutcome, IndexReport, Pipeline, PipelineBuilder};
+use heimdex::search::Models;
 use heimdex::{Cancel, Error, ErrorKind, Heimdex, Progress, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::{Global, IndexArgs};
+use crate::args::{Global, IndexArgs, TagArgs};
 use crate::library::{self, count};
 use crate::output::{self, Failure, Outcome, safe};
 use crate::{doctor, shots};
@@ -36,16 +37,10 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         pipeline = pipeline.thumbnails(library::thumbnails(&folder));
     }
     let words_only = models.text.is_none() && models.image.is_none();
-    if let Some(text) = models.text {
-        pipeline = pipeline.text(text);
-    }
-    if let Some(image) = models.image {
-        pipeline = pipeline.image(image);
-    }
-    if let Some(file) = &args.tags {
-        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
-    }
+    let pipeline = with_models(pipeline, models, &args.tags)?;
     let library = library::open_or_make(&folder, pipeline.build()?).await?;
+    // Once, and not for each file.
+    library.check_models().await.map_err(switch_first)?;
 
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
@@ -75,6 +70,31 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     tally.close(global, started.elapsed(), words_only && !args.model.no_model, &cancel)
 }
 
+/// Adds what looks at scenes.
+pub(crate) fn with_models(
+    mut pipeline: PipelineBuilder,
+    models: Models,
+    tags: &TagArgs,
+) -> Result<PipelineBuilder> {
+    if let Some(text) = models.text {
+        pipeline = pipeline.text(text);
+    }
+    if let Some(image) = models.image {
+        pipeline = pipeline.image(image);
+    }
+    if let Some(file) = &tags.tags {
+        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
+    }
+    Ok(pipeline)
+}
+
+fn switch_first(error: Error) -> Error {
+    match error {
+        Error::Space(message) => Error::Space(format!("{message} with: heimdex models switch")),
+        error => error,
+    }
+}
+
 fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
     let mut settings = heimdex::index::PipelineSettings::default();
     settings.detector = shots::detector(&args.detector)?;
@@ -97,7 +117,7 @@ fn vocabulary(file: Option<&Path>) -> Result<Vocabulary> {
 }
 
 /// First Ctrl-C: stop cleanly. Second: at once.
-fn stop_on_ctrl_c(cancel: Cancel) {
+pub(crate) fn stop_on_ctrl_c(cancel: Cancel) {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             cancel.cancel();

@@ -18,15 +18,9 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
     words::insert(&mut tx, library, video).await?;
-    tags::insert(&mut tx, library, video).await?;
+    tags::insert(&mut tx, library, id, video.scenes.iter().map(|s| s.tags.as_slice())).await?;
     vectors::insert(&mut tx, library, video).await?;
-    // Their outputs are in the index now, and are the large ones.
-    sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
-        .bind(library_bytes(library))
-        .bind(video_bytes(id))
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    forget_checkpoints(&mut tx, library, id).await?;
     note_change(&mut tx, library, id).await?;
     tx.commit().await.map_err(&failed)
 }
@@ -83,6 +77,17 @@ pub(super) async fn delete(
     note_change(&mut tx, library, video).await?;
     tx.commit().await.map_err(&failed)?;
     Ok(Some(files))
+}
+
+/// Of the stages that made vectors: their outputs are in the index now, and are the large ones.
+pub(super) async fn forget_checkpoints(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
+    sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed("removing kept outputs"))
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
