@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
-use crate::index::{IndexOptions, IndexReport, Pipeline, index_video};
+use crate::index::{
+    IndexOptions, IndexReport, Pipeline, SwitchProgress, SwitchReport, delete_leftovers, index_video, switch_models,
+};
 use crate::media::RgbPicture;
 use crate::search::{SearchPage, SearchRequest};
 use crate::store::{Filter, IndexStore, IndexedVideo, Page, StageRecord, VideoRecord};
@@ -39,9 +41,23 @@ pub struct Heimdex {
 }
 
 pub(crate) struct Inner {
-    pub(crate) store: Arc<dyn IndexStore>,
-    pub(crate) pipeline: Pipeline,
-    pub(crate) library: LibraryId,
+    store: Arc<dyn IndexStore>,
+    /// Another one after a switch of models.
+    pipeline: RwLock<Pipeline>,
+    /// Written to while the store and this change models.
+    switching: tokio::sync::RwLock<()>,
+    library: LibraryId,
+}
+
+impl Inner {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn library(&self) -> LibraryId {
+        self.library
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        self.pipeline.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl fmt::Debug for Heimdex {
@@ -99,7 +115,8 @@ impl HeimdexBuilder {
             Some(pipeline) => pipeline,
             None => Pipeline::builder().build()?,
         };
-        Ok(Heimdex { inner: Arc::new(Inner { store, pipeline, library: self.library }) })
+        let (pipeline, switching) = (RwLock::new(pipeline), tokio::sync::RwLock::default());
+        Ok(Heimdex { inner: Arc::new(Inner { store, pipeline, switching, library: self.library }) })
     }
 }
 
@@ -150,6 +167,39 @@ impl Heimdex {
         futures::stream::iter(work).buffer_unordered(at_once.max(1))
     }
 
+    /// Checks that the library's vectors are of the models that this indexes and searches with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Space`](crate::ErrorKind::Space) when they are of others: indexing a file would
+    /// fail in the same way.
+    pub async fn check_models(&self) -> Result<()> {
+        crate::index::check_models(&self.inner.pipeline(), &*self.inner.store, self.inner.library).await
+    }
+
+    /// Changes the library to the models of `pipeline` when awaited. They look at the scenes and the
+    /// pictures that are kept; nothing is decoded, and the files are not needed. Until all videos are
+    /// done, searches find what the models before made; then, at once, only what the new ones did. This
+    /// and its clones use `pipeline` from then on.
+    ///
+    /// An interrupted switch goes on when begun again. Tags and what annotators find come from
+    /// `pipeline` too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the picture of a keyframe is not kept,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when annotators give other texts than before:
+    /// such a video has to be indexed again. The library stays as it was.
+    ///
+    /// # Cancellation
+    /// By [`SwitchingModels::cancel`], or by dropping the future. Stops within two seconds.
+    pub fn switch_models(&self, pipeline: Pipeline) -> SwitchingModels {
+        SwitchingModels {
+            inner: Arc::clone(&self.inner),
+            pipeline,
+            cancel: Cancel::new(),
+            on_progress: Box::new(|_| ()),
+        }
+    }
+
     /// Searches when awaited.
     ///
     /// # Errors
@@ -165,8 +215,18 @@ impl Heimdex {
     /// # Errors
     /// As [`search`](Self::search).
     pub async fn search_with(&self, request: &SearchRequest) -> Result<SearchPage> {
-        let Inner { store, pipeline, library } = &*self.inner;
-        crate::search::search(&**store, *library, &pipeline.models(), request).await
+        let Inner { store, library, .. } = &*self.inner;
+        let models = self.inner.pipeline().models();
+        let page = crate::search::search(&**store, *library, &models, request).await;
+        match page {
+            // The library may have switched to other models since they were taken.
+            Err(Error::Space(_)) => {
+                drop(self.inner.switching.read().await);
+                let models = self.inner.pipeline().models();
+                crate::search::search(&**store, *library, &models, request).await
+            }
+            page => page,
+        }
     }
 
     /// Videos in order of id, and how many there are in all.
@@ -232,15 +292,43 @@ impl Heimdex {
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such video.
     pub async fn remove(&self, id: VideoId) -> Result<()> {
-        let Inner { store, library, pipeline } = &*self.inner;
-        let thumbnails = store
+        let Inner { store, library, .. } = &*self.inner;
+        store
             .delete_video(*library, id)
             .await?
             .ok_or_else(|| Error::not_found("video", id.to_string()))?;
-        match pipeline.thumbnails() {
-            Some(kept) => kept.delete(&thumbnails).await,
-            None => Ok(()),
-        }
+        self.finish_deletions().await
+    }
+
+    /// Takes the whole library out of its store, with all thumbnails. The files themselves are not
+    /// touched.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn remove_all(&self) -> Result<()> {
+        self.inner.store.delete_library(self.inner.library).await?;
+        self.finish_deletions().await
+    }
+
+    /// Deletes the thumbnails of videos that are gone: those of a deletion that was interrupted.
+    /// [`remove`](Self::remove) does so too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when one cannot be deleted.
+    pub async fn finish_deletions(&self) -> Result<()> {
+        let Inner { store, library, .. } = &*self.inner;
+        delete_leftovers(&self.inner.pipeline(), &**store, *library, None).await
+    }
+
+    /// Puts an index into the library that [`indexed_video`](Self::indexed_video) gave, of this library
+    /// or another, in place of what it holds of the video. Nothing is decoded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when its parts do not belong together;
+    /// [`ErrorKind::Space`](crate::ErrorKind::Space) when its vectors are of other models than the
+    /// library's.
+    pub async fn import(&self, video: &IndexedVideo) -> Result<()> {
+        self.inner.store.replace_video(self.inner.library, video).await
     }
 }
 
@@ -249,8 +337,8 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Work on one file, begun when awaited.
 #[must_use = "nothing is indexed until this is awaited"]
 pub struct Indexing {
-    inner: Arc<Inner>,
-    options: IndexOptions,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) options: IndexOptions,
     cancel: Cancel,
     on_progress: Box<dyn FnMut(Progress) + Send>,
 }
@@ -321,34 +409,91 @@ impl IntoFuture for Indexing {
         Box::pin(async move {
             let Self { inner, options, cancel, mut on_progress } = self;
             cancel.check()?;
-            // The caller's switch may be shared with other work, so a dropped future stops its own.
-            let own = cancel.child();
-            let mut guard = StopOnDrop { dropped: own.clone(), done: false };
-            let runtime = Handle::try_current().map_err(|e| {
-                Error::invalid("runtime", format!("indexing is awaited inside a tokio runtime ({e})"))
-            })?;
-            let (send, receive) = tokio::sync::oneshot::channel();
-            std::thread::Builder::new()
-                .name("heimdex-index".into())
-                .spawn(move || {
-                    let result = index_video(
-                        &inner.pipeline,
-                        &inner.store,
-                        inner.library,
-                        &options,
-                        &runtime,
-                        &own,
-                        &mut *on_progress,
-                    );
-                    // A receiver that is gone no longer wants the result.
-                    let _ = send.send(result);
-                })
-                .map_err(|e| Error::io("thread heimdex-index", e))?;
-            let result = receive.await.unwrap_or_else(|_| {
-                Err(Error::store("indexing ended without a result", "its thread panicked"))
-            });
-            guard.done = true;
-            result
+            on_a_thread("heimdex-index", &cancel, move |runtime, cancel| {
+                let Inner { store, library, .. } = &*inner;
+                index_video(&inner.pipeline(), store, *library, &options, runtime, cancel, &mut *on_progress)
+            })
+            .await
+        })
+    }
+}
+
+/// Does long work on a thread of its own. When the future is dropped, the work is cancelled.
+async fn on_a_thread<T: Send + 'static>(
+    name: &'static str,
+    cancel: &Cancel,
+    work: impl FnOnce(&Handle, &Cancel) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    // The caller's switch may be shared with other work, so a dropped future stops its own.
+    let own = cancel.child();
+    let mut guard = StopOnDrop { dropped: own.clone(), done: false };
+    let runtime = Handle::try_current()
+        .map_err(|e| Error::invalid("runtime", format!("this is awaited inside a tokio runtime ({e})")))?;
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            // A receiver that is gone no longer wants the result.
+            let _ = send.send(work(&runtime, &own));
+        })
+        .map_err(|e| Error::io(format!("thread {name}"), e))?;
+    let result = receive
+        .await
+        .unwrap_or_else(|_| Err(Error::store("the work ended without a result", "its thread panicked")));
+    guard.done = true;
+    result
+}
+
+/// A change of models, begun when awaited.
+#[must_use = "nothing is changed until this is awaited"]
+pub struct SwitchingModels {
+    inner: Arc<Inner>,
+    pipeline: Pipeline,
+    cancel: Cancel,
+    on_progress: Box<dyn FnMut(SwitchProgress<'_>) + Send>,
+}
+
+impl fmt::Debug for SwitchingModels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwitchingModels").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}
+
+impl SwitchingModels {
+    /// Called as the work goes on, from the thread that does it.
+    pub fn on_progress(mut self, on_progress: impl FnMut(SwitchProgress<'_>) + Send + 'static) -> Self {
+        self.on_progress = Box::new(on_progress);
+        self
+    }
+
+    /// Stops the work when `cancel` is set.
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
+        self
+    }
+}
+
+impl IntoFuture for SwitchingModels {
+    type Output = Result<SwitchReport>;
+    type IntoFuture = BoxFuture<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { inner, pipeline, cancel, mut on_progress } = self;
+            cancel.check()?;
+            on_a_thread("heimdex-switch", &cancel, move |runtime, cancel| {
+                let Inner { store, library, .. } = &*inner;
+                let switch = || {
+                    let _searches_wait = runtime.block_on(inner.switching.write());
+                    let missing = runtime.block_on(store.switch_staged(*library))?;
+                    if missing == 0 {
+                        *inner.pipeline.write().unwrap_or_else(PoisonError::into_inner) = pipeline.clone();
+                    }
+                    Ok(missing)
+                };
+                switch_models(&pipeline, store, *library, runtime, cancel, &mut *on_progress, switch)
+            })
+            .await
         })
     }
 }

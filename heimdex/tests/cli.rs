@@ -182,4 +182,21 @@ fn what_is_shown_is_found() {
 
     let again = shell.says(&["index", "a.mp4", "--tags=tags.tsv", "--json"]);
     assert!(again.contains("up_to_date"), "{again}");
+
+    // Another model for the whole library, of which the first file is gone.
+    copy("subtitles.mp4", &shell.path("b.mp4"));
+    shell.says(&["index", "b.mp4", "--tags=tags.tsv"]);
+    std::fs::remove_file(shell.path("a.mp4")).unwrap();
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-clip");
+    let other = other.to_str().unwrap();
+    let wrong = shell.run(&["index", "b.mp4", "--image-model", other]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(errors(&wrong).contains("heimdex models switch"), "{}", errors(&wrong));
+    let said = shell.says(&["models", "switch", "--image-model", other, "--json"]);
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["report"]["videos"]), (&"switched".into(), &2.into()));
+    let again = shell.says(&["index", "b.mp4", "--json"]);
+    assert!(again.contains("up_to_date"), "{again}");
+    let wrong = shell.run(&["models", "switch", "--image-model", other, "--tags=tags.tsv"]);
+    assert!(errors(&wrong).contains("SigLIP"), "{}", errors(&wrong));
 }

@@ -160,6 +160,115 @@ async fn a_changed_image_model_needs_no_decoding() {
 }
 
 /// Says how bright a scene is: in words, as a tag and as a vector.
+/// With an image model, and tags where it can give them.
+fn pipeline_with(folder: &Path, image: &str) -> Pipeline {
+    let text = TextEncoder::open(tiny("tiny-bert")).unwrap();
+    let encoder = DualEncoder::open(tiny(image)).unwrap();
+    let tags = encoder.calibration().is_some();
+    let pipeline = Pipeline::builder().thumbnails(folder.join("thumbnails")).text(Arc::new(text));
+    let mut pipeline = pipeline.image(Arc::new(encoder));
+    if tags {
+        let vocabulary = Vocabulary::read("sea\t바다\nforest\t숲\n").unwrap();
+        let mut settings = TagSettings::default();
+        settings.floor = 0.0;
+        pipeline = pipeline.tags(vocabulary, settings);
+    }
+    pipeline.build().unwrap()
+}
+
+/// A library of several videos changes its models without their files; searches find what the models
+/// before made until all is done, and then only what the new ones did, which is what a library that had
+/// them from the beginning holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_library_switches_its_models_at_once() {
+    let (folder, clips) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files: Vec<PathBuf> = ["cut.mp4", "subtitles.mp4", "rotate90.mp4"]
+        .iter()
+        .map(|name| {
+            let to = clips.path().join(name);
+            std::fs::copy(clip(name), &to).unwrap();
+            to
+        })
+        .collect();
+    let opened = async |folder: &Path, image: &str| {
+        let store = SqliteStore::open(folder.join("library.db")).await.unwrap();
+        Heimdex::builder().store(store).pipeline(pipeline_with(folder, image)).build().unwrap()
+    };
+    let hx = opened(folder.path(), "tiny-siglip2").await;
+    let mut ids = Vec::new();
+    for file in &files {
+        ids.push(hx.index(file).await.unwrap().id);
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    let begun = opened(fresh.path(), "tiny-clip").await;
+    for file in &files {
+        begun.index(file).await.unwrap();
+    }
+    let mut new = Vec::new();
+    let mut old = Vec::new();
+    for id in &ids {
+        new.push(exported(&begun.indexed_video(*id).await.unwrap()));
+        old.push(exported(&hx.indexed_video(*id).await.unwrap()));
+    }
+    // Another model on a library of several videos is refused before anything is decoded.
+    let other = opened(folder.path(), "tiny-clip").await;
+    let error = other.index(&files[0]).force(true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Space, "{error}");
+    assert!(error.to_string().contains("switch"), "{error}");
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+
+    // Cancelled in the middle: as it was.
+    let cancel = Cancel::new();
+    let stop = cancel.clone();
+    let error = hx
+        .switch_models(pipeline_with(folder.path(), "tiny-clip"))
+        .cancel(&cancel)
+        .on_progress(move |progress| {
+            if progress.done == 1 {
+                stop.cancel();
+            }
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    let hits = hx.search("car").await.unwrap().hits;
+    for (id, old) in ids.iter().zip(&old) {
+        assert_eq!(&exported(&hx.indexed_video(*id).await.unwrap()), old);
+    }
+
+    // Searches go on all the time, in this process and with the models of before in another.
+    let searching = hx.clone();
+    let done = Cancel::new();
+    let stop = done.clone();
+    let searches = tokio::spawn(async move {
+        let mut count = 0;
+        while !stop.is_cancelled() || count == 0 {
+            assert!(!searching.search("car").await.unwrap().hits.is_empty());
+            count += 1;
+        }
+    });
+    let mut last = 0.0;
+    let report = hx
+        .switch_models(pipeline_with(folder.path(), "tiny-clip"))
+        .on_progress(move |progress| {
+            assert!(progress.fraction >= last && progress.videos == 3);
+            last = progress.fraction;
+        })
+        .await
+        .unwrap();
+    done.cancel();
+    searches.await.unwrap();
+    assert_eq!((report.videos, report.kept), (2, 1), "one was done before the cancel");
+    for (id, new) in ids.iter().zip(&new) {
+        assert_eq!(&exported(&hx.indexed_video(*id).await.unwrap()), new);
+    }
+    assert_eq!(hx.search("car").await.unwrap().hits[0].scene, hits[0].scene);
+    let before = opened(folder.path(), "tiny-siglip2").await;
+    assert_eq!(before.search("car").await.unwrap_err().kind(), ErrorKind::Space);
+}
+
 struct Light(EmbedSpec);
 
 impl Light {

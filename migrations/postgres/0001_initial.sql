@@ -128,8 +128,23 @@ CREATE TABLE spaces (
     -- What makes its vectors, as JSON.
     spec       text NOT NULL,
     dim        integer NOT NULL,
+    -- Whether it is searched. One that is not is being filled beside one that is.
+    active     boolean NOT NULL,
     PRIMARY KEY (library_id, space_id),
     UNIQUE (library_id, space)
+);
+
+-- What other models made of a video, until the library switches to them; the vectors are in spaces that
+-- are not active.
+CREATE TABLE staged (
+    library_id uuid NOT NULL,
+    video_id   uuid NOT NULL,
+    settings   text NOT NULL,
+    spaces     text NOT NULL,
+    -- Tags of each scene in order, as JSON.
+    tags       text NOT NULL,
+    PRIMARY KEY (library_id, video_id),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
 );
 
 CREATE TABLE vectors (
@@ -146,7 +161,7 @@ CREATE TABLE vectors (
     embedding  vector NOT NULL,
     PRIMARY KEY (library_id, video_id, ordinal, space_id, position),
     FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE,
-    FOREIGN KEY (library_id, space_id) REFERENCES spaces ON DELETE CASCADE
+    FOREIGN KEY (library_id, space_id) REFERENCES spaces
 );
 
 CREATE INDEX vectors_of_space ON vectors (library_id, space_id, video_id);

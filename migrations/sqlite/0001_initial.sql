@@ -127,8 +127,23 @@ CREATE TABLE spaces (
     -- What makes its vectors, as JSON.
     spec       TEXT NOT NULL,
     dim        INTEGER NOT NULL,
+    -- Whether it is searched. One that is not is being filled beside one that is.
+    active     INTEGER NOT NULL,
     UNIQUE (library_id, space)
 ) STRICT;
+
+-- What other models made of a video, until the library switches to them; the vectors are in spaces that
+-- are not active.
+CREATE TABLE staged (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    settings   TEXT NOT NULL,
+    spaces     TEXT NOT NULL,
+    -- Tags of each scene in order, as JSON.
+    tags       TEXT NOT NULL,
+    PRIMARY KEY (library_id, video_id),
+    FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE vectors (
     vector_id  INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -186,4 +201,12 @@ CREATE TABLE checkpoints (
     key        TEXT NOT NULL,
     output     BLOB NOT NULL,
     PRIMARY KEY (library_id, video_id, stage)
+) STRICT, WITHOUT ROWID;
+
+-- Thumbnails and pictures that no index names any more and that are still to be deleted.
+CREATE TABLE leftovers (
+    library_id BLOB NOT NULL,
+    video_id   BLOB NOT NULL,
+    file       TEXT NOT NULL,
+    PRIMARY KEY (library_id, video_id, file)
 ) STRICT, WITHOUT ROWID;

@@ -86,6 +86,8 @@ pub enum Modality {
     Text,
     /// Pictures, and texts where the model has a tower for them.
     Image,
+    /// Whatever an annotator finds.
+    Annotation,
 }
 
 /// What made the vectors of an embedding space. Two specs are one space only when all fields but what
@@ -182,6 +184,11 @@ impl EmbedSpec {
     pub fn of_images(mut self) -> Self {
         self.modality = Modality::Image;
         self
+    }
+
+    /// The same vectors, standing for something else.
+    pub(crate) fn standing_for(&self, modality: Modality) -> Self {
+        Self { modality, ..self.clone() }
     }
 
     /// The name of the space: the model's short name and 12 digits of a hash over all fields but

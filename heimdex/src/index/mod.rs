@@ -11,13 +11,20 @@ mod pipeline;
 mod resume;
 mod settings;
 mod source;
+mod switch;
 mod vectors;
 mod video;
 
 pub use builder::PipelineBuilder;
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;
+pub use switch::{SwitchProgress, SwitchReport};
 pub use video::{IndexOutcome, IndexReport};
 
 pub(crate) use source::{file_name, video_id};
-pub(crate) use video::{IndexOptions, index_video};
+#[cfg(feature = "postgres")]
+pub(crate) use source::{to_path, to_text};
+pub(crate) use switch::switch_models;
+#[cfg(feature = "postgres")]
+pub(crate) use video::placeholder_of;
+pub(crate) use video::{IndexOptions, check_models, delete_leftovers, index_video};

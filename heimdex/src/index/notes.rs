@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
 use super::models::detached;
-use super::pipeline::Keys;
+use super::pipeline::ModelKeys;
 use super::resume::Run;
 use super::vectors::keyframes_of;
 use crate::annotate::{KeyframeView, SceneView, Tag};
@@ -33,7 +33,7 @@ impl Pipeline {
         scenes: &[Scene],
         keyframes: &[Keyframe],
         looks: &[Vector],
-        keys: &Keys,
+        keys: &ModelKeys,
         run: &mut Run<'_>,
     ) -> Result<Vec<Notes>> {
         if self.tagger.is_none() && self.annotators.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::source::Source;
 use super::video::IndexOptions;
 use super::{PipelineBuilder, PipelineSettings};
 use crate::annotate::{Annotator, Tagger};
-use crate::embed::{EmbedSpec, ImageEmbedder, TextEmbedder};
+use crate::embed::{EmbedSpec, ImageEmbedder, TextEmbedder, Vector};
 use crate::keyframes::{Keyframe, Thumbnails};
 use crate::media::{DecodeReport, MediaFile, MediaInfo};
 use crate::scenes::{Scene, build_scenes};
@@ -25,7 +25,9 @@ use crate::transcript::{self, Transcript};
 use crate::{Cancel, Error, Progress, Result, Stage};
 
 /// Where a record keeps the key of its index, and of its vectors.
-const INDEX_KEY: &str = "key";
+pub(super) const INDEX_KEY: &str = "key";
+pub(super) const KEYFRAMES_KEY: &str = "keyframes_key";
+pub(super) const SCENES_KEY: &str = "scenes_key";
 pub(super) const TEXT_KEY: &str = "embed_text_key";
 pub(super) const IMAGES_KEY: &str = "embed_images_key";
 
@@ -49,6 +51,7 @@ pub struct Pipeline {
     pub(super) tagger: Option<Arc<Tagger>>,
     pub(super) annotators: Vec<Arc<dyn Annotator>>,
     pub(super) thumbnails: Option<Thumbnails>,
+    pub(super) sidecars: Option<PathBuf>,
 }
 
 impl fmt::Debug for Pipeline {
@@ -69,17 +72,29 @@ struct Validated {
 }
 
 /// The keys of a run: each a hash of all that its stage follows from.
-pub(super) struct Keys {
+struct Keys {
     decode: String,
     shots: String,
-    keyframes: String,
     transcribe: String,
+    made: ModelKeys,
+}
+
+/// The keys of the stages where models work, and of what they follow from.
+pub(super) struct ModelKeys {
+    keyframes: String,
     scenes: String,
     pub(super) embed_text: String,
     pub(super) embed_images: String,
     pub(super) tags: String,
     /// Follows from everything: two runs with the same key give the same index.
-    commit: String,
+    pub(super) commit: String,
+}
+
+/// What models made before: of the index that is there, kept by an earlier run, and in this pass.
+pub(super) struct FromModels<'a> {
+    pub(super) before: Option<&'a IndexedVideo>,
+    pub(super) kept: Option<Vec<Vector>>,
+    pub(super) looks: Option<Vec<Vector>>,
 }
 
 /// What is known before anything is decoded.
@@ -96,7 +111,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Whether this index was made from the same file with the same settings.
     pub(super) fn is_done(&self, video: &VideoRecord) -> bool {
-        video.state == VideoState::Indexed && video.settings.get(INDEX_KEY) == Some(&self.keys.commit)
+        video.state == VideoState::Indexed && video.settings.get(INDEX_KEY) == Some(&self.keys.made.commit)
     }
 }
 
@@ -202,6 +217,17 @@ impl Pipeline {
         let given = subtitles.map(transcript::SubtitleFile::fingerprint).unwrap_or_default();
         let transcribe = key(&["transcribe 1", &decode, &json(texts)?, &given]);
         let scenes = key(&["scenes 1", &shots, &transcribe, &json(cut)?]);
+        let made = self.model_keys(keyframes, scenes, title, description);
+        Ok(Keys { decode, shots, transcribe, made })
+    }
+
+    pub(super) fn model_keys(
+        &self,
+        keyframes: String,
+        scenes: String,
+        title: &str,
+        description: &str,
+    ) -> ModelKeys {
         let space = self.text.as_ref().map(|t| t.spec().space()).unwrap_or_default();
         let embed_text = key(&["embed_text 1", &scenes, &space]);
         let space = self.image.as_ref().map(|i| i.spec().space()).unwrap_or_default();
@@ -214,7 +240,7 @@ impl Pipeline {
         }
         let tags = key(&notes.iter().map(String::as_str).collect::<Vec<_>>());
         let commit = key(&["commit 3", &embed_images, &embed_text, &tags, title, description]);
-        Ok(Keys { decode, shots, keyframes, transcribe, scenes, embed_text, embed_images, tags, commit })
+        ModelKeys { keyframes, scenes, embed_text, embed_images, tags, commit }
     }
 
     /// All stages after the plan, but for the commit. `before` is the index that is there, whose
@@ -227,7 +253,7 @@ impl Pipeline {
     ) -> Result<IndexedVideo> {
         let Plan { source, file, validated, subtitles, title, description, keys } = plan;
         let Validated { fingerprint, media } = validated;
-        let kept = self.kept_looks(&keys, before, run)?;
+        let kept = self.kept_looks(&keys.made, before, run)?;
         let Seen { report, shots, keyframes, looks } =
             self.see(&source, file, &media, &keys, kept.is_none(), run)?;
 
@@ -236,12 +262,11 @@ impl Pipeline {
             Ok(transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, settings))
         })?;
         let segments = transcript.as_ref().map(|t| t.segments.clone()).unwrap_or_default();
-        let scenes: Vec<Scene> = run.stage(Stage::Scenes, &keys.scenes, |_| {
+        let scenes: Vec<Scene> = run.stage(Stage::Scenes, &keys.made.scenes, |_| {
             Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes))
         })?;
-        let vectors = self.embed(&scenes, &keys, before, run)?;
-        let looks = self.look(&keyframes, kept, looks, &keys, run)?;
-        let notes = self.annotate(&scenes, &keyframes, &looks, &keys, run)?;
+        let models = FromModels { before, kept, looks };
+        let scenes = self.with_models(scenes, &keyframes, models, &keys.made, run)?;
 
         let mut warnings = report.damage.clone();
         if media.video().is_none() {
@@ -253,19 +278,6 @@ impl Pipeline {
         warnings.extend(subtitles.iter().flat_map(|s| s.warnings().iter().cloned()));
         let language = transcript.as_ref().and_then(|t| t.language.clone());
         let created_at = media.tags.get("creation_time").cloned();
-        let mut rows = self.image_rows(&scenes, &keyframes, &looks);
-        let scenes = scenes
-            .into_iter()
-            .zip(vectors)
-            .zip(notes)
-            .map(|((scene, vector), notes)| {
-                let mut vectors: Vec<VectorRow> =
-                    vector.into_iter().map(|vector| self.text_row(&scene, vector)).collect();
-                vectors.append(&mut rows[scene.ordinal as usize]);
-                vectors.extend(notes.vectors);
-                IndexedScene { vectors, scene, texts: notes.texts, tags: notes.tags }
-            })
-            .collect();
         let video = VideoRecord {
             id: source.id,
             source: source.text,
@@ -277,7 +289,7 @@ impl Pipeline {
             language,
             created_at,
             warnings,
-            settings: self.provenance(&keys)?,
+            settings: self.provenance(&keys.made)?,
             state: VideoState::Indexed,
         };
         Ok(IndexedVideo {
@@ -289,6 +301,32 @@ impl Pipeline {
             scenes,
             spaces: self.spaces(),
         })
+    }
+
+    /// Scenes with what models, tags and annotators add to them.
+    pub(super) fn with_models(
+        &self,
+        scenes: Vec<Scene>,
+        keyframes: &[Keyframe],
+        models: FromModels<'_>,
+        keys: &ModelKeys,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<IndexedScene>> {
+        let FromModels { before, kept, looks } = models;
+        let vectors = self.embed(&scenes, keys, before, run)?;
+        let looks = self.look(keyframes, kept, looks, keys, run)?;
+        let notes = self.annotate(&scenes, keyframes, &looks, keys, run)?;
+        let rows = self.image_rows(&scenes, keyframes, &looks);
+        let parts = scenes.into_iter().zip(vectors).zip(rows).zip(notes);
+        Ok(parts
+            .map(|(((scene, vector), rows), notes)| {
+                let mut vectors: Vec<VectorRow> =
+                    vector.into_iter().map(|vector| self.text_row(&scene, vector)).collect();
+                vectors.extend(rows);
+                vectors.extend(notes.vectors);
+                IndexedScene { vectors, scene, texts: notes.texts, tags: notes.tags }
+            })
+            .collect())
     }
 
     /// The outputs of the one pass: kept ones when all three are, else those of a new pass. `unseen`
@@ -305,7 +343,7 @@ impl Pipeline {
         let kept: (Option<DecodeReport>, Option<Shots>, Option<Vec<Keyframe>>) = (
             run.kept(Stage::Decode, &keys.decode)?,
             run.kept(Stage::Shots, &keys.shots)?,
-            run.kept(Stage::Keyframes, &keys.keyframes)?,
+            run.kept(Stage::Keyframes, &keys.made.keyframes)?,
         );
         if let (Some(report), Some(shots), Some(keyframes)) = kept
             && (!self.needs_pictures(unseen) || self.holds_pictures(&keyframes)?)
@@ -340,12 +378,12 @@ impl Pipeline {
         run.begin(Stage::Shots)?;
         run.keep(Stage::Shots, &keys.shots, &seen.shots)?;
         run.begin(Stage::Keyframes)?;
-        run.keep(Stage::Keyframes, &keys.keyframes, &seen.keyframes)?;
+        run.keep(Stage::Keyframes, &keys.made.keyframes, &seen.keyframes)?;
         Ok(seen)
     }
 
     /// The settings by stage, and the key that tells whether they changed.
-    fn provenance(&self, keys: &Keys) -> Result<BTreeMap<String, String>> {
+    fn provenance(&self, keys: &ModelKeys) -> Result<BTreeMap<String, String>> {
         let settings = &self.settings;
         let mut all = BTreeMap::from([
             ("decode".to_owned(), json(&serde_json::json!({"exact": settings.decode.exact}))?),
@@ -353,8 +391,16 @@ impl Pipeline {
             ("keyframes".to_owned(), json(&settings.keyframes)?),
             ("transcribe".to_owned(), json(&settings.subtitles)?),
             ("scenes".to_owned(), json(&settings.scenes)?),
-            (INDEX_KEY.to_owned(), keys.commit.clone()),
+            (KEYFRAMES_KEY.to_owned(), keys.keyframes.clone()),
+            (SCENES_KEY.to_owned(), keys.scenes.clone()),
         ]);
+        all.extend(self.provenance_of_models(keys)?);
+        Ok(all)
+    }
+
+    /// The part of [`provenance`](Self::provenance) that other models change.
+    pub(super) fn provenance_of_models(&self, keys: &ModelKeys) -> Result<BTreeMap<String, String>> {
+        let mut all = BTreeMap::from([(INDEX_KEY.to_owned(), keys.commit.clone())]);
         if let Some(embedder) = &self.text {
             all.insert("embed_text".to_owned(), json(embedder.spec())?);
             all.insert(TEXT_KEY.to_owned(), keys.embed_text.clone());

@@ -7,9 +7,9 @@ use futures::executor::block_on;
 
 use super::Pipeline;
 use super::models::{ImageQueue, embed_texts};
-use super::pipeline::{IMAGES_KEY, Keys, TEXT_KEY};
+use super::pipeline::{IMAGES_KEY, ModelKeys, TEXT_KEY};
 use super::resume::Run;
-use crate::embed::{EmbedSpec, Vector};
+use crate::embed::{EmbedSpec, Modality, Vector};
 use crate::keyframes::{self, Keyframe};
 use crate::media::RgbPicture;
 use crate::scenes::Scene;
@@ -24,7 +24,7 @@ impl Pipeline {
     pub(super) fn embed(
         &self,
         scenes: &[Scene],
-        keys: &Keys,
+        keys: &ModelKeys,
         before: Option<&IndexedVideo>,
         run: &mut Run<'_>,
     ) -> Result<Vec<Option<Vector>>> {
@@ -56,7 +56,8 @@ impl Pipeline {
     /// The picture that is kept of a keyframe.
     pub(super) fn picture(&self, keyframe: &Keyframe) -> Result<RgbPicture> {
         let (Some(thumbnails), Some(key)) = (&self.thumbnails, &keyframe.picture) else {
-            return Err(Error::store("reading a kept keyframe", "none is kept; index again with force"));
+            let message = format!("of the keyframe at {}; index its video again with force", keyframe.time);
+            return Err(Error::not_found("kept picture", message));
         };
         keyframes::decode(&block_on(thumbnails.get(key))?)
     }
@@ -77,7 +78,7 @@ impl Pipeline {
     /// The vectors of keyframes that an earlier run, or the index that is there, has.
     pub(super) fn kept_looks(
         &self,
-        keys: &Keys,
+        keys: &ModelKeys,
         before: Option<&IndexedVideo>,
         run: &Run<'_>,
     ) -> Result<Option<Vec<Vector>>> {
@@ -107,7 +108,7 @@ impl Pipeline {
         keyframes: &[Keyframe],
         kept: Option<Vec<Vector>>,
         seen: Option<Vec<Vector>>,
-        keys: &Keys,
+        keys: &ModelKeys,
         run: &mut Run<'_>,
     ) -> Result<Vec<Vector>> {
         let Some(image) = &self.image else { return Ok(Vec::new()) };
@@ -152,12 +153,14 @@ impl Pipeline {
 
     /// What made the vectors.
     pub(super) fn spaces(&self) -> Vec<EmbedSpec> {
-        let text = self.text.iter().map(|t| t.spec().clone());
-        let mut all: Vec<EmbedSpec> = text.collect();
+        let text = self.text.iter().map(|t| t.spec().standing_for(Modality::Text));
+        let image = self.image.iter().map(|i| i.spec().standing_for(Modality::Image));
         let annotators = self.annotators.iter().filter_map(|a| a.spec());
-        for spec in self.image.iter().map(|i| i.spec()).chain(annotators) {
+        let annotators = annotators.map(|spec| spec.standing_for(Modality::Annotation));
+        let mut all: Vec<EmbedSpec> = Vec::new();
+        for spec in text.chain(image).chain(annotators) {
             if all.iter().all(|other| other.space() != spec.space()) {
-                all.push(spec.clone());
+                all.push(spec);
             }
         }
         all

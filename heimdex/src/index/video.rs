@@ -1,6 +1,6 @@
 //! One video into a store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,9 @@ use super::Pipeline;
 use super::resume::{Checkpoints, Run};
 use super::source::Source;
 use crate::media::MediaInfo;
-use crate::store::{IndexStore, StageRecord, VideoRecord, VideoState};
+use crate::store::{
+    IndexStore, IndexedVideo, Page, StageRecord, VideoRecord, VideoState, check_space, write_sidecar,
+};
 use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
@@ -64,13 +66,13 @@ pub struct IndexReport {
 }
 
 /// Checkpoints of one video in a store, reached from a thread of our own.
-struct Kept<'a> {
-    store: &'a dyn IndexStore,
-    library: LibraryId,
-    video: VideoId,
-    runtime: &'a Handle,
+pub(super) struct Kept<'a> {
+    pub(super) store: &'a dyn IndexStore,
+    pub(super) library: LibraryId,
+    pub(super) video: VideoId,
+    pub(super) runtime: &'a Handle,
     /// Outputs of earlier runs are not used.
-    forget: bool,
+    pub(super) forget: bool,
 }
 
 impl Checkpoints for Kept<'_> {
@@ -90,6 +92,23 @@ impl Checkpoints for Kept<'_> {
     }
 }
 
+/// Checks that a library's vectors are of the models of a pipeline, before anything is decoded. The
+/// store looks again when it is written to. Where there is one video, it may be the one that is replaced.
+pub(crate) async fn check_models(
+    pipeline: &Pipeline,
+    store: &dyn IndexStore,
+    library: LibraryId,
+) -> Result<()> {
+    let held = store.spaces(library).await?;
+    let wanted = pipeline.spaces();
+    let fits =
+        || wanted.iter().try_for_each(|new| held.iter().try_for_each(|held| check_space(new, held, true)));
+    match fits() {
+        Err(error) if store.videos(library, Page { limit: 1, after: None }).await?.1 > 1 => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Indexes a file into a store. Blocks; runs on a thread of its own.
 pub(crate) fn index_video(
     pipeline: &Pipeline,
@@ -103,11 +122,14 @@ pub(crate) fn index_video(
     let begun = Instant::now();
     let source = Source::of(&options.path)?;
     let kept = Kept { store: &**store, library, video: source.id, runtime, forget: options.force };
+    runtime.block_on(check_models(pipeline, &**store, library))?;
     let before = runtime.block_on(store.video(library, source.id))?;
     let placeholder = before.is_none().then(|| placeholder(&source, options));
     if let Some(placeholder) = &placeholder {
         runtime.block_on(store.set_state(library, placeholder))?;
     }
+    // Before any file is made again under a name that is still to be deleted.
+    runtime.block_on(delete_leftovers(pipeline, &**store, library, Some(source.id)))?;
     let mut run = Run::new(&kept, cancel, progress);
     let result = indexed(pipeline, &kept, options, before.as_ref(), &mut run);
     match result {
@@ -159,23 +181,51 @@ fn indexed(
         None => None,
     };
     let index = pipeline.index(plan, old.as_ref().filter(|_| !options.force), run)?;
+    if let Some(folder) = &pipeline.sidecars {
+        run.begin(Stage::Sidecar)?;
+        if let Err(error) = keep_sidecar(folder, &index) {
+            run.fail(Stage::Sidecar, &error);
+            return Err(error);
+        }
+        run.complete(Stage::Sidecar)?;
+    }
     run.begin(Stage::Commit)?;
     if let Err(error) = runtime.block_on(store.replace_video(library, &index)) {
         run.fail(Stage::Commit, &error);
         return Err(error);
     }
     run.complete(Stage::Commit)?;
-    // Thumbnails that the new index no longer names. The index is whole without this.
-    if let (Some(thumbnails), Some(old)) = (pipeline.thumbnails(), old) {
-        let names = |keyframes: &[crate::keyframes::Keyframe]| -> std::collections::BTreeSet<String> {
-            keyframes.iter().flat_map(|k| [k.thumbnail.clone(), k.picture.clone()]).flatten().collect()
-        };
-        let gone: Vec<String> = names(&old.keyframes).difference(&names(&index.keyframes)).cloned().collect();
-        if let Err(error) = runtime.block_on(thumbnails.delete(&gone)) {
-            tracing::warn!(%error, "thumbnails of the index before could not be deleted");
-        }
+    // The index is whole without this, and the next run does it.
+    if let Err(error) = runtime.block_on(delete_leftovers(pipeline, store, library, Some(video))) {
+        tracing::warn!(%error, "thumbnails of the index before could not be deleted");
     }
     Ok(report(&index, IndexOutcome::Indexed))
+}
+
+/// Writes `VIDEO.json`, renamed into its place at the end.
+fn keep_sidecar(folder: &Path, index: &IndexedVideo) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let path = folder.join(format!("{}.json", index.video.id));
+    let unfinished = folder.join(format!(".{}.{}.incomplete", index.video.id, std::process::id()));
+    std::fs::write(&unfinished, write_sidecar(index, true)?)
+        .and_then(|()| std::fs::rename(&unfinished, &path))
+        .map_err(|e| Error::io(&path, e))
+}
+
+/// Deletes thumbnails and pictures that no index names any more: of one video, or of all that are gone.
+pub(crate) async fn delete_leftovers(
+    pipeline: &Pipeline,
+    store: &dyn IndexStore,
+    library: LibraryId,
+    video: Option<VideoId>,
+) -> Result<()> {
+    let Some(thumbnails) = pipeline.thumbnails() else { return Ok(()) };
+    let files = store.leftovers(library, video).await?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    thumbnails.delete(&files).await?;
+    store.forget_leftovers(library, &files).await
 }
 
 fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexReport {
@@ -192,6 +242,14 @@ fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexRep
         stages: Vec::new(),
         seconds: 0.0,
     }
+}
+
+/// The video that these options are about, listed before anything is known of it.
+#[cfg(feature = "postgres")]
+pub(crate) fn placeholder_of(options: &IndexOptions) -> Result<VideoRecord> {
+    let mut video = placeholder(&Source::of(&options.path)?, options);
+    video.state = VideoState::Validating;
+    Ok(video)
 }
 
 /// A video that is listed before anything is known of it.

@@ -102,9 +102,10 @@ impl Thumbnails {
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when one cannot be deleted.
     pub async fn delete(&self, keys: &[String]) -> Result<()> {
-        futures::stream::iter(keys)
+        // Owned, so that the future may change threads.
+        futures::stream::iter(keys.to_vec())
             .map(|key| async move {
-                let path = Key::parse(key).map_err(|e| Error::invalid("thumbnail", e.to_string()))?;
+                let path = Key::parse(&key).map_err(|e| Error::invalid("thumbnail", e.to_string()))?;
                 match self.store.delete(&path).await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                     Err(error) => Err(failed("deleting a thumbnail", error)),

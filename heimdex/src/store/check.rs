@@ -1,6 +1,7 @@
 //! What every store refuses before it writes.
 
-use crate::store::{IndexedScene, IndexedVideo, VectorOrigin};
+use crate::embed::{EmbedSpec, Modality};
+use crate::store::{IndexedScene, IndexedVideo, VectorOrigin, VectorRow};
 use crate::transcript::Word;
 use crate::{Error, Result, Span};
 
@@ -39,6 +40,73 @@ pub fn check_video(video: &IndexedVideo) -> Result<()> {
         check_scene(video, &spaces, i, scene)?;
     }
     Ok(())
+}
+
+/// Refuses vectors of `spec` beside those of `held`, which other videos of the library have: a space
+/// beside another of its modality, and one that is being filled.
+///
+/// # Errors
+/// [`ErrorKind::Space`](crate::ErrorKind::Space).
+pub fn check_space(spec: &EmbedSpec, held: &EmbedSpec, active: bool) -> Result<()> {
+    let named = |spec: &EmbedSpec| format!("{} ({} dimensions)", spec.model, spec.dim);
+    if spec.space() == held.space() && !active {
+        let message = format!("the library is on its way to {}; end the switch of models first", named(held));
+        return Err(Error::Space(message));
+    }
+    let what = match spec.modality {
+        Modality::Text => "texts",
+        Modality::Image => "pictures",
+        Modality::Annotation => return Ok(()),
+    };
+    if active && spec.modality == held.modality && spec.space() != held.space() {
+        return Err(Error::Space(format!(
+            "the library's {what} are embedded by {}, these by {}; go on with that model, or switch the whole \
+             library to this one",
+            named(held),
+            named(spec),
+        )));
+    }
+    Ok(())
+}
+
+/// Checks that nothing but what models make differs from the index that is there: what every store
+/// refuses to stage.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), as
+/// [`IndexStore::stage_video`](super::IndexStore::stage_video) says, and those of [`check_video`].
+pub fn check_staged(before: &IndexedVideo, staged: &IndexedVideo) -> Result<()> {
+    check_video(staged)?;
+    let shared: Vec<String> = before.spaces.iter().map(EmbedSpec::space).collect();
+    let kept = |s: &IndexedScene| -> Vec<VectorRow> {
+        s.vectors.iter().filter(|row| shared.contains(&row.space)).cloned().collect()
+    };
+    let stays = |space: &String| staged.spaces.iter().any(|s| s.space() == *space);
+    let of_before = |s: &IndexedScene| -> Vec<VectorRow> {
+        s.vectors.iter().filter(|row| stays(&row.space)).cloned().collect()
+    };
+    let parts = [
+        ("record", {
+            let (mut a, mut b) = (before.video.clone(), staged.video.clone());
+            (a.settings, b.settings) = Default::default();
+            b.state = a.state;
+            a == b
+        }),
+        ("shots", before.shots == staged.shots),
+        ("keyframes", before.keyframes == staged.keyframes),
+        ("transcript", before.transcript == staged.transcript && before.segments == staged.segments),
+        ("scenes", before.scenes.iter().map(|s| &s.scene).eq(staged.scenes.iter().map(|s| &s.scene))),
+        ("texts", before.scenes.iter().map(|s| &s.texts).eq(staged.scenes.iter().map(|s| &s.texts))),
+        ("vectors", before.scenes.iter().map(of_before).eq(staged.scenes.iter().map(kept))),
+    ];
+    match parts.iter().find(|(_, same)| !same) {
+        Some((part, _)) => {
+            let message =
+                format!("the {part} of {} are not those of its index; index it again", before.video.id);
+            Err(Error::invalid("staged", message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_span(field: &'static str, what: &str, span: Span) -> Result<()> {

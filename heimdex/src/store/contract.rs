@@ -258,11 +258,12 @@ pub struct StageRecord {
 #[async_trait]
 pub trait IndexStore: Send + Sync + std::fmt::Debug {
     /// Stores all of a video in one transaction, in place of what was there. Drops the checkpoints
-    /// of stages that made vectors: the index holds them now.
+    /// of stages that made vectors: the index holds them now. A library has one space for texts and one
+    /// for pictures, so that every query finds all of its videos.
     ///
     /// # Errors
-    /// [`ErrorKind::Space`] when a vector's size is not that of its space or its space is not
-    /// listed; [`ErrorKind::Invalid`] when scenes are not numbered from 0 or a keyframe, shot or
+    /// [`ErrorKind::Space`] when a vector's size is not that of its space, its space is not listed, or
+    /// other videos have vectors of the same modality in another space; [`ErrorKind::Invalid`] when scenes are not numbered from 0 or a keyframe, shot or
     /// word points outside; [`ErrorKind::Store`] when writing fails. Nothing changes then.
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()>;
 
@@ -292,7 +293,8 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
     /// Videos in order of id, and how many there are in all.
     async fn videos(&self, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)>;
 
-    /// Everything that `replace_video` stored.
+    /// Everything that `replace_video` stored. The vectors of a scene come in the order of the video's
+    /// spaces, and inside a space as they were stored.
     async fn indexed_video(&self, library: LibraryId, video: VideoId) -> Result<Option<IndexedVideo>>;
 
     /// Scenes whose text in `channel` (`speech`, `title` or a custom one) matches, best first.
@@ -340,7 +342,28 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
     /// The vectors of a scene, in the order stored; none for a scene that is gone.
     async fn scene_vectors(&self, library: LibraryId, scene: SceneId) -> Result<Vec<VectorRow>>;
 
-    /// The embedding spaces of a library that hold vectors.
+    /// Keeps what other models made of an indexed video beside what is searched, in place of what was
+    /// kept so before. Nothing of it is found or read back until
+    /// [`switch_staged`](Self::switch_staged); [`replace_video`](Self::replace_video) drops it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the video has no index; [`ErrorKind::Invalid`] when more than spaces,
+    /// vectors, tags and settings differ from it, or vectors of a space that it has.
+    async fn stage_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()>;
+
+    /// The settings of what is staged for a video; `None` when nothing is.
+    async fn staged_settings(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+    ) -> Result<Option<BTreeMap<String, String>>>;
+
+    /// Puts what is staged in the place of what is searched, for all videos in one transaction, and
+    /// drops the spaces that no video has any more. Changes nothing while indexed videos have nothing
+    /// staged, and gives their number.
+    async fn switch_staged(&self, library: LibraryId) -> Result<u64>;
+
+    /// The embedding spaces of a library that are searched and hold vectors.
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>>;
 
     /// Keeps the output of a stage under `key`, a hash of all it follows from, in place of an

@@ -8,6 +8,7 @@ mod contract;
 mod parts;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod sidecar;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
@@ -15,13 +16,16 @@ pub mod testing;
 
 #[cfg(feature = "media")]
 pub(crate) use check::OWN_CHANNELS;
-pub use check::check_video;
+pub use check::{check_space, check_staged, check_video};
 pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
     TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,
 };
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresStore;
+pub use postgres::{IndexTask, Job, JobState, PostgresStore};
+#[cfg(all(feature = "media", feature = "postgres"))]
+pub(crate) use postgres::{Ended, Heard, Held, Recorded};
+pub use sidecar::{read_sidecar, sidecar, write_sidecar};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

@@ -38,6 +38,7 @@ macro_rules! store_tests {
             libraries_do_not_move_scores, delete_cascades, placeholders_are_never_found, a_state_keeps_the_index,
             concurrent_writers, checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
             unknown_spaces_are_errors, vectors_of_a_scene, tags_are_found_and_restrict,
+            spaces_are_never_mixed, a_switch_is_whole, only_what_models_make_is_staged,
             libraries_are_deleted_whole, leftovers_are_kept_until_deleted, writers_of_one_video_take_turns,
             any_text_is_kept, scenes_count_once_by_their_best_vector
         );
@@ -791,4 +792,131 @@ pub async fn scenes_count_once_by_their_best_vector(store: &dyn IndexStore) {
     assert_eq!((hits[0].scene, hits[0].time), (id("a", 0), Some(at(60))));
     assert!((hits[0].score - 1.0).abs() < 1e-6);
     assert_eq!(hits.iter().map(|h| h.scene).collect::<BTreeSet<_>>().len(), 3);
+}
+
+/// What another model makes of a video: other vectors in a space of `dim`, another tag, other settings.
+fn remade(video: &IndexedVideo, dim: usize) -> IndexedVideo {
+    let mut remade = video.clone();
+    let spec = EmbedSpec::new("test/other", "22", "11", dim, Pooling::Mean, 16);
+    for (scene, n) in remade.scenes.iter_mut().zip(1_u64..) {
+        for row in &mut scene.vectors {
+            row.space = spec.space();
+            row.vector =
+                Vector::normalize((0..dim).map(|d| (d as u64 * n % 7) as f32 - 2.5).collect()).unwrap();
+        }
+        scene.tags = vec![Tag { label: format!("other {n}"), names: Vec::new(), score: 0.5 }];
+    }
+    remade.spaces = vec![spec];
+    remade.video.settings.insert("key".into(), "other".into());
+    remade
+}
+
+/// SPEC O1: a library has one space for texts, and one for pictures.
+pub async fn spaces_are_never_mixed(store: &dyn IndexStore) {
+    let (a, b) = (video("a", 1, &["red car"]), video("b", 2, &["blue bus"]));
+    store.replace_video(library(), &a).await.unwrap();
+    let other = remade(&b, DIM + 1);
+    let error = store.replace_video(library(), &other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Space);
+    assert!(error.to_string().contains("test/model") && error.to_string().contains("test/other"), "{error}");
+    assert_eq!(store.video(library(), b.video.id).await.unwrap(), None);
+    store.replace_video(LibraryId::named("other"), &other).await.unwrap();
+    // The only video may change its models: nothing of the others is left.
+    let mut again = remade(&a, DIM + 1);
+    let picture = EmbedSpec::new("test/picture", "33", "11", DIM, Pooling::Head, 16).of_images();
+    again.spaces.push(picture);
+    store.replace_video(library(), &again).await.unwrap();
+    assert_eq!(store.indexed_video(library(), a.video.id).await.unwrap(), Some(again));
+}
+
+/// Until all videos are staged nothing changes; then all of them do, and nothing of before is left.
+pub async fn a_switch_is_whole(store: &dyn IndexStore) {
+    let videos = [video("a", 1, &["red car", "blue bus"]), video("b", 2, &["green tram"])];
+    for video in &videos {
+        store.replace_video(library(), video).await.unwrap();
+    }
+    let other = video("a", 1, &["red car", "blue bus"]);
+    store.replace_video(LibraryId::named("other"), &other).await.unwrap();
+    // Of a video that is only listed there is nothing to switch.
+    let mut listed = video("c", 3, &[]).video;
+    listed.state = VideoState::Failed;
+    store.set_state(library(), &listed).await.unwrap();
+    let new: Vec<IndexedVideo> = videos.iter().map(|v| remade(v, DIM + 1)).collect();
+    let (old_space, new_space) = (spec().space(), new[0].spaces[0].space());
+    let query = Vector::normalize(vec![1.0; DIM + 1]).unwrap();
+    let before = async || {
+        for video in &videos {
+            assert_eq!(store.indexed_video(library(), video.video.id).await.unwrap().as_ref(), Some(video));
+        }
+        let hits = store.search_vectors(library(), &old_space, &vector(1), &Filter::default(), 9).await;
+        assert_eq!(hits.unwrap().len(), 3);
+        let hits = store.search_vectors(library(), &new_space, &query, &Filter::default(), 9).await;
+        assert_eq!(hits.unwrap_err().kind(), ErrorKind::Space);
+        assert_eq!(store.spaces(library()).await.unwrap(), [spec()]);
+        assert_eq!(store.scene_vectors(library(), id("a", 0)).await.unwrap(), videos[0].scenes[0].vectors);
+        let tags = store.search_tags(library(), &[tag_key("other 1")], &Filter::default(), 9).await.unwrap();
+        assert!(tags.is_empty());
+    };
+    assert_eq!(store.switch_staged(library()).await.unwrap(), 2);
+    // What was staged before, for yet another model, is replaced.
+    store.stage_video(library(), &remade(&videos[0], DIM + 2)).await.unwrap();
+    store.stage_video(library(), &new[0]).await.unwrap();
+    before().await;
+    assert_eq!(store.staged_settings(library(), id("b", 0).video).await.unwrap(), None);
+    let settings = store.staged_settings(library(), id("a", 0).video).await.unwrap();
+    assert_eq!(settings.as_ref(), Some(&new[0].video.settings));
+    assert_eq!(store.switch_staged(library()).await.unwrap(), 1);
+    before().await;
+    // A video that is indexed again by the models of before is missing again.
+    store.stage_video(library(), &new[1]).await.unwrap();
+    store.replace_video(library(), &videos[0]).await.unwrap();
+    assert_eq!(store.switch_staged(library()).await.unwrap(), 1);
+    before().await;
+    store.stage_video(library(), &new[0]).await.unwrap();
+    before().await;
+
+    assert_eq!(store.switch_staged(library()).await.unwrap(), 0);
+    for video in &new {
+        assert_eq!(store.indexed_video(library(), video.video.id).await.unwrap().as_ref(), Some(video));
+    }
+    assert_eq!(store.spaces(library()).await.unwrap(), new[0].spaces);
+    let hits = store.search_vectors(library(), &new_space, &query, &Filter::default(), 9).await.unwrap();
+    assert_eq!(hits.len(), 3);
+    let gone = store.search_vectors(library(), &old_space, &vector(1), &Filter::default(), 9).await;
+    assert_eq!(gone.unwrap_err().kind(), ErrorKind::Space);
+    let tags = store.search_tags(library(), &[tag_key("other 1")], &Filter::default(), 9).await.unwrap();
+    assert_eq!(tags.iter().map(|s| s.scene).collect::<BTreeSet<_>>(), [id("a", 0), id("b", 0)].into());
+    assert_eq!(store.staged_settings(library(), id("a", 0).video).await.unwrap(), None);
+    assert_eq!(found(store, &any(&["red"]), &Filter::default()).await, [id("a", 0)]);
+    let untouched = store.indexed_video(LibraryId::named("other"), other.video.id).await.unwrap();
+    assert_eq!(untouched, Some(other));
+}
+
+/// Other scenes, words or texts are no work of other models.
+pub async fn only_what_models_make_is_staged(store: &dyn IndexStore) {
+    let stored = video("a", 1, &["red car"]);
+    let error = store.stage_video(library(), &remade(&stored, DIM + 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    store.replace_video(library(), &stored).await.unwrap();
+    let wrong: [fn(&mut IndexedVideo); 8] = [
+        |v| v.video.title.push('x'),
+        |v| v.shots[0].span.end = at(9_000),
+        |v| v.keyframes[0].quality = 0.5,
+        |v| v.transcript = None,
+        |v| v.segments.clear(),
+        |v| v.scenes[0].scene.speech.push('x'),
+        |v| drop(v.scenes[0].texts.insert("ocr".into(), "stop".into())),
+        |v| v.scenes[0].vectors[0].vector = Vector::normalize(vec![1.0; DIM + 2]).unwrap(),
+    ];
+    for change in wrong {
+        let mut video = remade(&stored, DIM + 1);
+        change(&mut video);
+        store.stage_video(library(), &video).await.unwrap_err();
+    }
+    let mut moved = stored.clone();
+    moved.scenes[0].vectors[0].vector = vector(77);
+    let error = store.stage_video(library(), &moved).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "vectors of a space that the video has");
+    assert_eq!(store.switch_staged(library()).await.unwrap(), 1);
+    assert_eq!(store.indexed_video(library(), stored.video.id).await.unwrap(), Some(stored));
 }

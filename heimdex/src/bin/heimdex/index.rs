@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use heimdex::annotate::{TagSettings, Vocabulary};
-use heimdex::index::{IndexOutcome, IndexReport, Pipeline};
+use heimdex::index::{IndexOutcome, IndexReport, Pipeline, PipelineBuilder};
+use heimdex::search::Models;
 use heimdex::{Cancel, Error, ErrorKind, Heimdex, Progress, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::{Global, IndexArgs};
-use crate::library::{self, count};
+use crate::args::{Global, IndexArgs, TagArgs};
+use crate::library::{Place, count};
 use crate::output::{self, Failure, Outcome, safe};
-use crate::{doctor, shots};
+use crate::{doctor, jobs, shots};
 
 pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     let started = Instant::now();
-    let folder = library::folder(global)?;
-    let files = find(&args.paths, &folder)?;
+    let place = Place::of(global)?;
+    let files = find(&args.paths, &place.folder)?;
     let one_only = args.title.is_some() || args.description.is_some() || args.subtitles.is_some();
     if one_only && files.len() != 1 {
         return Err(Error::invalid(
@@ -30,22 +31,22 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         )
         .into());
     }
+    if args.queue {
+        return jobs::queue(global, &place, &args, files.iter().map(|file| file.path.as_path())).await;
+    }
     let models = doctor::models(global, &args.model).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
-        pipeline = pipeline.thumbnails(library::thumbnails(&folder));
+        pipeline = pipeline.thumbnails(place.thumbnails());
+    }
+    if let Some(folder) = &args.sidecars {
+        pipeline = pipeline.sidecars(folder);
     }
     let words_only = models.text.is_none() && models.image.is_none();
-    if let Some(text) = models.text {
-        pipeline = pipeline.text(text);
-    }
-    if let Some(image) = models.image {
-        pipeline = pipeline.image(image);
-    }
-    if let Some(file) = &args.tags {
-        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
-    }
-    let library = library::open_or_make(&folder, pipeline.build()?).await?;
+    let pipeline = with_models(pipeline, models, &args.tags)?;
+    let library = place.open_or_make(pipeline.build()?).await?;
+    // Once, and not for each file.
+    library.check_models().await.map_err(switch_first)?;
 
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
@@ -72,7 +73,33 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         tally.add(global, &screen, &path, named.contains(&path), result);
     }
     screen.clear();
+    place.build_indexes(global).await?;
     tally.close(global, started.elapsed(), words_only && !args.model.no_model, &cancel)
+}
+
+/// Adds what looks at scenes.
+pub(crate) fn with_models(
+    mut pipeline: PipelineBuilder,
+    models: Models,
+    tags: &TagArgs,
+) -> Result<PipelineBuilder> {
+    if let Some(text) = models.text {
+        pipeline = pipeline.text(text);
+    }
+    if let Some(image) = models.image {
+        pipeline = pipeline.image(image);
+    }
+    if let Some(file) = &tags.tags {
+        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
+    }
+    Ok(pipeline)
+}
+
+pub(crate) fn switch_first(error: Error) -> Error {
+    match error {
+        Error::Space(message) => Error::Space(format!("{message} with: heimdex models switch")),
+        error => error,
+    }
 }
 
 fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
@@ -97,7 +124,7 @@ fn vocabulary(file: Option<&Path>) -> Result<Vocabulary> {
 }
 
 /// First Ctrl-C: stop cleanly. Second: at once.
-fn stop_on_ctrl_c(cancel: Cancel) {
+pub(crate) fn stop_on_ctrl_c(cancel: Cancel) {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             cancel.cancel();

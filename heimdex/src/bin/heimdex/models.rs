@@ -3,14 +3,17 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use heimdex::index::{Pipeline, SwitchProgress};
 use heimdex::models::{self, HubOptions, KnownModel, Preset, PullProgress};
 use heimdex::{Cancel, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::args::{Global, ModelArgs, TagArgs};
+use crate::library::{Place, count};
 use crate::output::{self, Failure, Outcome, Style, safe};
+use crate::{doctor, index};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
@@ -34,6 +37,9 @@ pub(crate) enum ModelsCommand {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Change the library to other models: what they make of the kept texts and pictures takes the place
+    /// of what the models before made, all at once, and nothing is decoded
+    Switch(SwitchArgs),
     /// Print where a model is
     Path {
         /// A known model, ORG/NAME or a folder
@@ -41,10 +47,19 @@ pub(crate) enum ModelsCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct SwitchArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    tags: TagArgs,
+}
+
 pub(crate) async fn run(global: &Global, command: ModelsCommand) -> Outcome {
     let mut options = HubOptions::from_env()?;
     match command {
         ModelsCommand::List => list(global, &options),
+        ModelsCommand::Switch(args) => switch(global, args).await,
         ModelsCommand::Path { name } => path(global, &name, &options),
         ModelsCommand::Pull { names, revision, force } => {
             (options.revision, options.force) = (revision, force);
@@ -164,6 +179,54 @@ fn verify(shown: &Shown, names: &[String], options: &HubOptions, cancel: &Cancel
         }
     }
     if whole { Ok(()) } else { Err(Failure::Some) }
+}
+
+async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
+    let place = Place::of(global)?;
+    let models = doctor::models(global, &args.model).await?;
+    if models.text.is_none() && models.image.is_none() && !args.model.no_model {
+        return Err(Error::model_missing(
+            "switch",
+            "no model is here to switch to; get one with: heimdex models pull",
+        )
+        .into());
+    }
+    let pipeline = Pipeline::builder().thumbnails(place.thumbnails());
+    let pipeline = index::with_models(pipeline, models, &args.tags)?.build()?;
+    let library = place.open(Pipeline::builder().build()?).await?;
+    let cancel = Cancel::new();
+    index::stop_on_ctrl_c(cancel.clone());
+    let on = std::io::stderr().is_terminal() && !global.json && !global.quiet;
+    let bar = if on { ProgressBar::new(1000) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg}  {eta}") {
+        bar.set_style(style);
+    }
+    let shown = bar.clone();
+    let json = global.json;
+    let mut last = None;
+    let on_progress = move |progress: SwitchProgress<'_>| {
+        shown.set_position((progress.fraction * 1000.0) as u64);
+        shown.set_message(format!("{}/{} {}", progress.done, progress.videos, safe(progress.title)));
+        if json && last != Some(progress.done) {
+            // A reader that is gone does not stop the work.
+            let _ = output::json(&json!({"event": "progress", "progress": progress}));
+            last = Some(progress.done);
+        }
+    };
+    let report = library.switch_models(pipeline).cancel(&cancel).on_progress(on_progress).await;
+    bar.finish_and_clear();
+    let report = match report {
+        Err(Error::Cancelled) => return Err(Failure::Cancelled),
+        report => report?,
+    };
+    place.build_indexes(global).await?;
+    if global.json {
+        output::json(&json!({"event": "switched", "report": report}))?;
+    } else if !global.quiet {
+        let kept = if report.kept > 0 { format!(", {} done before", report.kept) } else { String::new() };
+        output::note(format!("{} switched{kept}", count(report.videos as usize, "video")));
+    }
+    Ok(())
 }
 
 fn checked(name: &str, options: &HubOptions, cancel: &Cancel) -> Result<Vec<models::CheckedModel>> {

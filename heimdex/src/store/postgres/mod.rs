@@ -2,8 +2,10 @@
 
 mod filter;
 mod indexes;
+mod jobs;
 mod read;
 mod schema;
+mod staged;
 mod tags;
 mod vectors;
 mod words;
@@ -12,6 +14,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use jobs::{IndexTask, Job, JobState};
+#[cfg(feature = "media")]
+pub(crate) use jobs::{Ended, Heard, Held, Recorded};
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -76,10 +83,7 @@ impl PostgresStore {
     }
 
     async fn open(url: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url).map_err(|_| {
-            // The cause may quote the address, and the address holds a password.
-            Error::invalid("database", "the address cannot be read; write postgres://USER:PASSWORD@HOST/DATABASE")
-        })?;
+        let options = options(url)?;
         let address = address(&options);
         let options = options
             .application_name("heimdex")
@@ -93,6 +97,14 @@ impl PostgresStore {
             .await
             .map_err(|e| Error::store(format!("connecting to {address}"), e))?;
         Ok(Self { pool, address })
+    }
+
+    /// `HOST:PORT/DATABASE` of an address, without user or password.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it cannot be read.
+    pub fn address_of(url: &str) -> Result<String> {
+        options(url).map(|options| address(&options))
     }
 
     /// Where it is, without user or password: `HOST:PORT/DATABASE`.
@@ -116,6 +128,14 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url).map_err(|_| {
+        // The cause may quote the address, and the address holds a password.
+        let message = "the address cannot be read; write postgres://USER:PASSWORD@HOST/DATABASE";
+        Error::invalid("database", message)
+    })
 }
 
 fn address(options: &PgConnectOptions) -> String {
@@ -236,6 +256,22 @@ impl IndexStore for PostgresStore {
 
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>> {
         read::spaces(&self.pool, library).await
+    }
+
+    async fn stage_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+        staged::stage(&self.pool, library, video).await
+    }
+
+    async fn staged_settings(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+    ) -> Result<Option<BTreeMap<String, String>>> {
+        staged::settings(&self.pool, library, video).await
+    }
+
+    async fn switch_staged(&self, library: LibraryId) -> Result<u64> {
+        staged::switch(&self.pool, library).await
     }
 
     async fn save_checkpoint(

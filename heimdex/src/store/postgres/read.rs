@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Row};
+use sqlx::{PgConnection, PgPool, Row};
 
 use super::{failed, scene_number, unreadable};
 use crate::embed::{EmbedSpec, Vector};
@@ -74,11 +74,21 @@ pub(super) async fn video(
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<VideoRecord>> {
+    let mut connection = pool.acquire().await.map_err(failed("reading a video"))?;
+    video_in(&mut connection, library, video).await
+}
+
+/// As [`video`], inside a transaction.
+pub(super) async fn video_in(
+    from: &mut PgConnection,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<VideoRecord>> {
     let sql = format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = $1 AND video_id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(library.0)
         .bind(video.0)
-        .fetch_optional(pool)
+        .fetch_optional(from)
         .await
         .map_err(failed("reading a video"))?;
     row.as_ref().map(record).transpose()
@@ -115,8 +125,17 @@ pub(super) async fn indexed_video(
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<IndexedVideo>> {
+    let mut tx = snapshot(pool).await.map_err(failed("reading a video's index"))?;
+    index_in(&mut tx, library, video).await
+}
+
+/// As [`indexed_video`], inside a transaction.
+pub(super) async fn index_in(
+    tx: &mut PgConnection,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<IndexedVideo>> {
     let failed = failed("reading a video's index");
-    let mut tx = snapshot(pool).await.map_err(&failed)?;
     let sql =
         format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = $1 AND video_id = $2 AND searchable");
     let mut all = Vec::new();
@@ -128,7 +147,7 @@ pub(super) async fn indexed_video(
         "SELECT ordinal, start_us, end_us, shot, speech, words, texts, tags FROM scenes
          WHERE library_id = $1 AND video_id = $2 ORDER BY ordinal",
         "SELECT v.ordinal, s.space, v.origin, v.time_us, v.embedding FROM vectors v JOIN spaces s USING (space_id)
-         WHERE v.library_id = $1 AND v.video_id = $2 ORDER BY v.ordinal, v.position",
+         WHERE v.library_id = $1 AND v.video_id = $2 AND s.active ORDER BY v.ordinal, v.position, v.space_id",
     ] {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(library.0)
@@ -181,7 +200,7 @@ pub(super) async fn scene_vectors(
 ) -> Result<Vec<VectorRow>> {
     let rows = sqlx::query(
         "SELECT s.space, v.origin, v.time_us, v.embedding FROM vectors v JOIN spaces s USING (space_id)
-         WHERE v.library_id = $1 AND v.video_id = $2 AND v.ordinal = $3 ORDER BY v.ordinal, v.position",
+         WHERE v.library_id = $1 AND v.video_id = $2 AND v.ordinal = $3 AND s.active ORDER BY v.position, v.space_id",
     )
     .bind(library.0)
     .bind(scene.video.0)
@@ -291,7 +310,7 @@ pub(super) async fn leftovers(
 
 pub(super) async fn spaces(pool: &PgPool, library: LibraryId) -> Result<Vec<EmbedSpec>> {
     let rows = sqlx::query(
-        "SELECT spec FROM spaces s WHERE library_id = $1
+        "SELECT spec FROM spaces s WHERE library_id = $1 AND active
          AND EXISTS (SELECT 1 FROM vectors v WHERE v.library_id = s.library_id AND v.space_id = s.space_id)
          ORDER BY space COLLATE \"C\"",
     )

@@ -91,9 +91,11 @@ pub(super) const VECTORS: Table = Table {
     ],
 };
 
-fn migrator() -> Migrator {
+/// The first so many migrations.
+pub(super) fn migrator_of(count: usize) -> Migrator {
     let migrations = MIGRATIONS
         .iter()
+        .take(count)
         .map(|(version, name, sql)| {
             Migration::new(
                 *version,
@@ -166,7 +168,7 @@ pub(super) async fn migrate(pool: &PgPool, address: &str) -> Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MAKING).execute(&mut *tx).await.map_err(failed)?;
     sqlx::query(MAKE_SCHEMA).execute(&mut *tx).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
-    match migrator().run(pool).await {
+    match migrator_of(MIGRATIONS.len()).run(pool).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => Err(Error::store(
             format!("{address} was made by a newer Heimdex"),

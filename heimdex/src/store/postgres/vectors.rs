@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::filter::{SceneFilter, allowed_videos};
 use super::schema::VECTORS;
 use super::write::Tx;
-use super::{failed, json, scene_number};
-use crate::embed::Vector;
+use super::{failed, json, scene_number, unreadable};
+use crate::embed::{EmbedSpec, Vector};
 use crate::store::parts::best_first;
-use crate::store::{Filter, IndexedVideo, ScoredScene};
+use crate::store::{Filter, IndexedVideo, ScoredScene, check_space};
 use crate::{Error, LibraryId, Result, SceneId, Timestamp, VideoId};
 
 /// So many vectors or fewer are looked at one by one.
@@ -29,47 +29,98 @@ const MOST_EF_SEARCH: usize = 1000;
 /// Products of unit vectors in 32 bits are closer to the true ones than this.
 const ROUNDING: f32 = 1e-5;
 
-pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-    let failed = failed("storing vectors");
-    let mut numbers: BTreeMap<String, i32> = BTreeMap::new();
-    // In one order, so that two writers do not wait for each other.
-    let specs: BTreeMap<String, _> = video.spaces.iter().map(|spec| (spec.space(), spec)).collect();
-    let used: BTreeSet<&str> =
-        video.scenes.iter().flat_map(|s| &s.vectors).map(|row| row.space.as_str()).collect();
-    for (space, spec) in specs {
-        let known: Option<i32> =
-            sqlx::query_scalar("SELECT space_id FROM spaces WHERE library_id = $1 AND space = $2")
-                .bind(library.0)
-                .bind(&space)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(&failed)?;
-        let number = match known {
-            Some(number) => number,
-            None if !used.contains(space.as_str()) => continue,
-            None => sqlx::query_scalar(
-                "INSERT INTO spaces (library_id, space, spec, dim) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
-            )
-            .bind(library.0)
-            .bind(&space)
-            .bind(json(spec)?)
-            .bind(spec.dim as i32)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(&failed)?,
-        };
-        numbers.insert(space, number);
+/// Whether a video's vectors are of spaces that are searched, and may be beside the others.
+pub(super) async fn spaces_are_known(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<bool> {
+    let held = held(tx, library).await?;
+    Ok(video.spaces.iter().all(|spec| {
+        held.iter().any(|(held, active)| *active && held.space() == spec.space())
+            && held.iter().all(|(held, active)| check_space(spec, held, *active).is_ok())
+    }))
+}
+
+/// The spaces of a library, and whether each is searched.
+async fn held(tx: &mut Tx<'_>, library: LibraryId) -> Result<Vec<(EmbedSpec, bool)>> {
+    let held: Vec<(String, bool)> = sqlx::query_as("SELECT spec, active FROM spaces WHERE library_id = $1")
+        .bind(library.0)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed("reading embedding spaces"))?;
+    held.iter()
+        .map(|(spec, active)| Ok((serde_json::from_str(spec).map_err(unreadable("spec"))?, *active)))
+        .collect()
+}
+
+/// Makes a video's spaces, which are searched. Nobody else writes to the library meanwhile.
+pub(super) async fn make_spaces(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    forget_empty_spaces(tx, library).await?;
+    let held = held(tx, library).await?;
+    for spec in &video.spaces {
+        for (held, active) in &held {
+            check_space(spec, held, *active)?;
+        }
+        make_space(tx, library, spec, true).await?;
     }
+    Ok(())
+}
+
+/// Spaces whose last vectors are gone.
+pub(super) async fn forget_empty_spaces(tx: &mut Tx<'_>, library: LibraryId) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM spaces s WHERE library_id = $1 AND NOT EXISTS
+             (SELECT 1 FROM vectors v WHERE v.library_id = s.library_id AND v.space_id = s.space_id)",
+    )
+    .bind(library.0)
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(failed("removing empty spaces"))
+}
+
+pub(super) async fn make_space(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    spec: &EmbedSpec,
+    active: bool,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO spaces (library_id, space, spec, dim, active) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (library_id, space) DO NOTHING",
+    )
+    .bind(library.0)
+    .bind(spec.space())
+    .bind(json(spec)?)
+    .bind(spec.dim as i32)
+    .bind(active)
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(failed("making an embedding space"))
+}
+
+/// Stores the vectors of a video, but those of spaces in `without`.
+pub(super) async fn insert(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: &IndexedVideo,
+    without: &BTreeSet<String>,
+) -> Result<()> {
+    let failed = failed("storing vectors");
+    let numbers: Vec<(String, i32)> = sqlx::query_as("SELECT space, space_id FROM spaces WHERE library_id = $1")
+        .bind(library.0)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    let numbers: BTreeMap<String, i32> = numbers.into_iter().collect();
+    let number = |space: &String| {
+        numbers.get(space).copied().ok_or_else(|| Error::Space(format!("{space} is not listed")))
+    };
     let rows: Vec<_> = video
         .scenes
         .iter()
         .flat_map(|scene| scene.vectors.iter().enumerate().map(|(i, row)| (scene.scene.ordinal, i, row)))
+        .filter(|(.., row)| !without.contains(&row.space))
         .collect();
     for part in rows.chunks(AT_ONCE) {
-        let number = |space: &String| {
-            numbers.get(space).copied().ok_or_else(|| Error::Space(format!("{space} is not listed")))
-        };
         sqlx::query(sqlx::AssertSqlSafe(VECTORS.insert()))
             .bind(library.0)
             .bind(video.video.id.0)
@@ -126,7 +177,7 @@ pub(super) async fn search(
     let found: Option<(i32, i32, bool)> = sqlx::query_as(
         "SELECT space_id, dim, EXISTS (SELECT 1 FROM pg_index
              WHERE indexrelid = to_regclass('heimdex.vectors_' || space_id) AND indisvalid)
-         FROM spaces WHERE library_id = $1 AND space = $2",
+         FROM spaces WHERE library_id = $1 AND space = $2 AND active",
     )
     .bind(library.0)
     .bind(super::storable(space))

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::schema::{KEYFRAMES, SCENES, SEGMENTS, SHOTS, TAGS};
 use super::{failed, json, storable, vectors, words};
+use crate::annotate::Tag;
 use crate::store::parts::{date_ms, variant_name};
 use crate::store::{IndexedVideo, StageRecord, VideoRecord, tag_key};
 use crate::{LibraryId, Result, Stage, VideoId};
@@ -14,55 +15,104 @@ use crate::{LibraryId, Result, Stage, VideoId};
 pub(super) type Tx<'a> = Transaction<'a, Postgres>;
 
 pub(super) async fn replace(pool: &PgPool, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+    // Most videos change nothing but their own rows. One that brings a space waits for all others.
+    if !replace_in_turn(pool, library, video, Turn::OfVideo).await? {
+        replace_in_turn(pool, library, video, Turn::OfLibrary).await?;
+    }
+    Ok(())
+}
+
+/// False, and nothing is changed, when it takes the turn of the library.
+async fn replace_in_turn(
+    pool: &PgPool,
+    library: LibraryId,
+    video: &IndexedVideo,
+    turn: Turn,
+) -> Result<bool> {
     let failed = failed("storing a video");
     let mut tx = pool.begin().await.map_err(&failed)?;
     let id = video.video.id;
-    hold(&mut tx, library, id).await?;
-    let files: BTreeSet<&String> =
-        video.keyframes.iter().flat_map(|k| [&k.thumbnail, &k.picture]).flatten().collect();
+    take_turn(&mut tx, library, id, turn).await?;
+    if turn == Turn::OfVideo && !vectors::spaces_are_known(&mut tx, library, video).await? {
+        return Ok(false);
+    }
     leave_files(&mut tx, library, id).await?;
     let before = words::count(&mut tx, library, id).await?;
     delete_rows(&mut tx, library, id).await?;
+    if turn == Turn::OfLibrary {
+        vectors::make_spaces(&mut tx, library, video).await?;
+    }
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
     let after = words::insert(&mut tx, library, video).await?;
-    insert_tags(&mut tx, library, video).await?;
-    vectors::insert(&mut tx, library, video).await?;
+    insert_tags(&mut tx, library, id, video.scenes.iter().map(|s| s.tags.as_slice())).await?;
+    vectors::insert(&mut tx, library, video, &BTreeSet::new()).await?;
+    let files: Vec<&String> =
+        video.keyframes.iter().flat_map(|k| [&k.thumbnail, &k.picture]).flatten().collect();
     sqlx::query("DELETE FROM leftovers WHERE library_id = $1 AND video_id = $2 AND file = ANY($3)")
         .bind(library.0)
         .bind(id.0)
-        .bind(files.into_iter().collect::<Vec<_>>())
+        .bind(files)
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
-    // Their outputs are in the index now, and are the large ones.
-    sqlx::query("DELETE FROM checkpoints WHERE library_id = $1 AND video_id = $2 AND stage LIKE 'embed\\_%'")
-        .bind(library.0)
-        .bind(id.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    forget_checkpoints(&mut tx, library, id).await?;
     words::add_count(&mut tx, library, after - before).await?;
-    tx.commit().await.map_err(&failed)
+    tx.commit().await.map_err(&failed)?;
+    Ok(true)
 }
 
-/// Makes the library's row where there is none, and keeps other writers of this video out until the
-/// transaction ends.
-pub(super) async fn hold(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
-    let failed = failed("storing a video");
+/// Whom a writer keeps out until its transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Other writers of the video, and whoever changes the library's spaces.
+    OfVideo,
+    /// All writers of the library: its spaces change.
+    OfLibrary,
+}
+
+/// Makes the library's row where there is none, and waits for the turn.
+pub(super) async fn take_turn(tx: &mut Tx<'_>, library: LibraryId, video: VideoId, turn: Turn) -> Result<()> {
+    let failed = failed("waiting for other writers");
     sqlx::query("INSERT INTO libraries (library_id) VALUES ($1) ON CONFLICT DO NOTHING")
         .bind(library.0)
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
+    lock_library(tx, library, turn).await?;
     let (high, low) = (library.0.as_u64_pair(), video.0.as_u64_pair());
-    let key = (high.0 ^ high.1.rotate_left(17) ^ low.0 ^ low.1.rotate_left(31)).cast_signed();
+    let key = high.0 ^ high.1.rotate_left(17) ^ low.0 ^ low.1.rotate_left(31);
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(key)
+        .bind(key.cast_signed())
         .execute(&mut **tx)
         .await
         .map(|_| ())
         .map_err(&failed)
+}
+
+pub(super) async fn lock_library(tx: &mut Tx<'_>, library: LibraryId, turn: Turn) -> Result<()> {
+    let (high, low) = library.0.as_u64_pair();
+    let sql = match turn {
+        Turn::OfVideo => "SELECT pg_advisory_xact_lock_shared($1)",
+        Turn::OfLibrary => "SELECT pg_advisory_xact_lock($1)",
+    };
+    sqlx::query(sql)
+        .bind((high ^ low.rotate_left(7)).cast_signed())
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed("waiting for other writers"))
+}
+
+/// Of the stages that made vectors: their outputs are in the index now, and are the large ones.
+pub(super) async fn forget_checkpoints(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
+    sqlx::query("DELETE FROM checkpoints WHERE library_id = $1 AND video_id = $2 AND stage LIKE 'embed\\_%'")
+        .bind(library.0)
+        .bind(video.0)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed("removing kept outputs"))
 }
 
 pub(super) async fn set_state(pool: &PgPool, library: LibraryId, video: &VideoRecord) -> Result<()> {
@@ -74,7 +124,7 @@ pub(super) async fn set_state(pool: &PgPool, library: LibraryId, video: &VideoRe
 
 /// As [`set_state`], as a part of more.
 pub(super) async fn set_state_in(tx: &mut Tx<'_>, library: LibraryId, video: &VideoRecord) -> Result<()> {
-    hold(tx, library, video.id).await?;
+    take_turn(tx, library, video.id, Turn::OfVideo).await?;
     let kept = sqlx::query("UPDATE videos SET state = $3 WHERE library_id = $1 AND video_id = $2 AND searchable")
         .bind(library.0)
         .bind(video.id.0)
@@ -96,7 +146,7 @@ pub(super) async fn delete(
 ) -> Result<Option<Vec<String>>> {
     let failed = failed("deleting a video");
     let mut tx = pool.begin().await.map_err(&failed)?;
-    hold(&mut tx, library, video).await?;
+    take_turn(&mut tx, library, video, Turn::OfVideo).await?;
     let files: Vec<String> = sqlx::query_scalar(
         "SELECT file FROM (SELECT ordinal, thumbnail AS file FROM keyframes WHERE library_id = $1 AND video_id = $2
                            UNION ALL SELECT ordinal, picture FROM keyframes WHERE library_id = $1 AND video_id = $2)
@@ -115,9 +165,8 @@ pub(super) async fn delete(
     for table in [
         "DELETE FROM stages WHERE library_id = $1 AND video_id = $2",
         "DELETE FROM checkpoints WHERE library_id = $1 AND video_id = $2",
-        "UPDATE jobs SET cancelled = true WHERE library_id = $1 AND video_id = $2 AND state = 'running'",
-        "UPDATE jobs SET state = 'cancelled', ended_at = now()
-         WHERE library_id = $1 AND video_id = $2 AND state = 'queued'",
+        // A worker that holds it finds it gone, and stops.
+        "DELETE FROM jobs WHERE library_id = $1 AND video_id = $2",
     ] {
         sqlx::query(table).bind(library.0).bind(video.0).execute(&mut *tx).await.map_err(&failed)?;
     }
@@ -129,12 +178,7 @@ pub(super) async fn delete(
 pub(super) async fn delete_library(pool: &PgPool, library: LibraryId) -> Result<()> {
     let failed = failed("deleting a library");
     let mut tx = pool.begin().await.map_err(&failed)?;
-    // Writers of its videos hold its row by their reference to it: they come before this or fail.
-    sqlx::query("SELECT 1 FROM libraries WHERE library_id = $1 FOR UPDATE")
-        .bind(library.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    lock_library(&mut tx, library, Turn::OfLibrary).await?;
     sqlx::query(
         "INSERT INTO leftovers (library_id, video_id, file)
          SELECT library_id, video_id, file
@@ -148,6 +192,8 @@ pub(super) async fn delete_library(pool: &PgPool, library: LibraryId) -> Result<
     for table in [
         "DELETE FROM stages WHERE library_id = $1",
         "DELETE FROM checkpoints WHERE library_id = $1",
+        // Vectors name their space, so they go before it.
+        "DELETE FROM videos WHERE library_id = $1",
         "DELETE FROM libraries WHERE library_id = $1",
     ] {
         sqlx::query(table).bind(library.0).execute(&mut *tx).await.map_err(&failed)?;
@@ -281,15 +327,21 @@ async fn insert_parts(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo)
         .map_err(&failed)
 }
 
-async fn insert_tags(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-    let (mut keys, mut scenes, mut labels, mut scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for scene in &video.scenes {
-        for tag in &scene.tags {
+/// Stores the tags of a video's scenes, given in order of ordinal.
+pub(super) async fn insert_tags(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: VideoId,
+    scenes: impl Iterator<Item = &[Tag]>,
+) -> Result<()> {
+    let (mut keys, mut ordinals, mut labels, mut scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (ordinal, tags) in (0_i32..).zip(scenes) {
+        for tag in tags {
             for name in std::iter::once(&tag.label).chain(&tag.names) {
                 let key = tag_key(name);
                 if !key.is_empty() {
                     keys.push(key);
-                    scenes.push(scene.scene.ordinal as i32);
+                    ordinals.push(ordinal);
                     labels.push(storable(&tag.label));
                     // As it is written, so that sums are those of other stores.
                     scores.push(tag.score.to_string().parse().unwrap_or_else(|_| f64::from(tag.score)));
@@ -300,9 +352,9 @@ async fn insert_tags(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) 
     // Two names of a tag may be one key.
     sqlx::query(sqlx::AssertSqlSafe(format!("{} ON CONFLICT DO NOTHING", TAGS.insert())))
         .bind(library.0)
-        .bind(video.video.id.0)
+        .bind(video.0)
         .bind(keys)
-        .bind(scenes)
+        .bind(ordinals)
         .bind(labels)
         .bind(scores)
         .execute(&mut **tx)

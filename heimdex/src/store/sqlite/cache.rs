@@ -41,6 +41,8 @@ impl CodeCache {
                 .fetch_one(&mut *tx)
                 .await
                 .map_err(&failed)?;
+        let (space_id, dim) = identify(&mut tx, library, space).await?;
+        let known = known.filter(|known| known.space_id == space_id);
         if let Some(known) = known.as_ref().filter(|known| known.change == change) {
             return Ok(Arc::clone(known));
         }
@@ -73,7 +75,7 @@ impl CodeCache {
                 }
                 fresh
             }
-            None => read_all(&mut tx, library, space).await?,
+            None => read_all(&mut tx, library, space_id, dim).await?,
         };
         fresh.change = change;
         let fresh = Arc::new(fresh);
@@ -82,19 +84,28 @@ impl CodeCache {
     }
 }
 
-async fn read_all(tx: &mut sqlx::SqliteConnection, library: LibraryId, space: &str) -> Result<SpaceCodes> {
-    let failed = failed("reading vectors");
+/// The number and the dimension of a space that is searched.
+async fn identify(tx: &mut sqlx::SqliteConnection, library: LibraryId, space: &str) -> Result<(i64, usize)> {
     let found: Option<(i64, i64)> =
-        sqlx::query_as("SELECT space_id, dim FROM spaces WHERE library_id = ? AND space = ?")
+        sqlx::query_as("SELECT space_id, dim FROM spaces WHERE library_id = ? AND space = ? AND active")
             .bind(library_bytes(library))
             .bind(space)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(tx)
             .await
-            .map_err(&failed)?;
+            .map_err(failed("reading vectors"))?;
     let Some((space_id, dim)) = found else {
         return Err(Error::Space(format!("this library holds no vectors of {space}")));
     };
-    let dim = usize::try_from(dim).map_err(|e| Error::store("the size of a space", e))?;
+    Ok((space_id, usize::try_from(dim).map_err(|e| Error::store("the size of a space", e))?))
+}
+
+async fn read_all(
+    tx: &mut sqlx::SqliteConnection,
+    library: LibraryId,
+    space_id: i64,
+    dim: usize,
+) -> Result<SpaceCodes> {
+    let failed = failed("reading vectors");
     let rows = sqlx::query("SELECT video_id, codes FROM codes WHERE library_id = ? AND space_id = ?")
         .bind(library_bytes(library))
         .bind(space_id)

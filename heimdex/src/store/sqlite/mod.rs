@@ -5,6 +5,7 @@ mod codes;
 mod filter;
 mod read;
 mod schema;
+mod staged;
 mod tags;
 mod vectors;
 mod words;
@@ -13,6 +14,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -206,6 +208,22 @@ impl IndexStore for SqliteStore {
 
     async fn scene_vectors(&self, library: LibraryId, scene: SceneId) -> Result<Vec<VectorRow>> {
         read::scene_vectors(&self.readers, library, scene).await
+    }
+
+    async fn stage_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+        staged::stage(&self.writer, library, video).await
+    }
+
+    async fn staged_settings(
+        &self,
+        library: LibraryId,
+        video: VideoId,
+    ) -> Result<Option<BTreeMap<String, String>>> {
+        staged::settings(&self.readers, library, video).await
+    }
+
+    async fn switch_staged(&self, library: LibraryId) -> Result<u64> {
+        staged::switch(&self.writer, library).await
     }
 
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>> {

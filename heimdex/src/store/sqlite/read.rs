@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::{failed, library_bytes, unreadable, video_bytes, video_id};
 use crate::embed::{EmbedSpec, Vector};
@@ -111,9 +111,18 @@ pub(super) async fn indexed_video(
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<IndexedVideo>> {
-    let failed = failed("reading a video's index");
     // One snapshot: parts of two indexes are never mixed.
-    let mut tx = pool.begin().await.map_err(&failed)?;
+    let mut tx = pool.begin().await.map_err(failed("reading a video's index"))?;
+    index_in(&mut tx, library, video).await
+}
+
+/// As [`indexed_video`], inside a transaction.
+pub(super) async fn index_in(
+    tx: &mut SqliteConnection,
+    library: LibraryId,
+    video: VideoId,
+) -> Result<Option<IndexedVideo>> {
+    let failed = failed("reading a video's index");
     let sql =
         format!("SELECT {VIDEO_COLUMNS} FROM videos WHERE library_id = ? AND video_id = ? AND searchable");
     let mut all = Vec::new();
@@ -125,7 +134,7 @@ pub(super) async fn indexed_video(
         "SELECT ordinal, start_us, end_us, shot, speech, words, texts, tags FROM scenes
          WHERE library_id = ? AND video_id = ? ORDER BY ordinal",
         "SELECT v.ordinal, s.space, v.origin, v.time_us, v.vector FROM vectors v JOIN spaces s USING (space_id)
-         WHERE v.library_id = ? AND v.video_id = ? ORDER BY v.vector_id",
+         WHERE v.library_id = ? AND v.video_id = ? AND s.active ORDER BY v.vector_id",
     ] {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(library_bytes(library))
@@ -151,6 +160,11 @@ pub(super) async fn indexed_video(
             scene.vectors.push(vector(row)?);
         }
     }
+    let spaces: Vec<EmbedSpec> = parsed(row, "spaces")?;
+    let order: Vec<String> = spaces.iter().map(EmbedSpec::space).collect();
+    for scene in &mut scenes {
+        scene.vectors.sort_by_key(|row| order.iter().position(|space| *space == row.space));
+    }
     Ok(Some(IndexedVideo {
         video: record(row)?,
         shots: shots.iter().map(|row| Ok(Shot { span: span(row)? })).collect::<Result<_>>()?,
@@ -158,7 +172,7 @@ pub(super) async fn indexed_video(
         transcript: transcript.map(serde_json::from_str).transpose().map_err(unreadable("transcript"))?,
         segments: segments.iter().map(|row| parsed(row, "segment")).collect::<Result<_>>()?,
         scenes,
-        spaces: parsed(row, "spaces")?,
+        spaces,
     }))
 }
 
@@ -178,7 +192,7 @@ pub(super) async fn scene_vectors(
 ) -> Result<Vec<VectorRow>> {
     let rows = sqlx::query(
         "SELECT s.space, v.origin, v.time_us, v.vector FROM vectors v JOIN spaces s USING (space_id)
-         WHERE v.library_id = ? AND v.video_id = ? AND v.ordinal = ? ORDER BY v.vector_id",
+         WHERE v.library_id = ? AND v.video_id = ? AND v.ordinal = ? AND s.active ORDER BY v.vector_id",
     )
     .bind(library_bytes(library))
     .bind(video_bytes(scene.video))
@@ -279,7 +293,7 @@ pub(super) async fn leftovers(
 
 pub(super) async fn spaces(pool: &SqlitePool, library: LibraryId) -> Result<Vec<EmbedSpec>> {
     let rows = sqlx::query(
-        "SELECT spec FROM spaces s WHERE library_id = ?
+        "SELECT spec FROM spaces s WHERE library_id = ? AND active
          AND EXISTS (SELECT 1 FROM codes c WHERE c.library_id = s.library_id AND c.space_id = s.space_id)
          ORDER BY space",
     )

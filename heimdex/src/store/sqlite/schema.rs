@@ -11,18 +11,11 @@ use sqlx::{ConnectOptions, SqlitePool};
 use crate::{Error, Result};
 
 /// Never edited after a release: a change is a new file.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
-    (
-        1,
-        "initial",
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/0001_initial.sql")),
-    ),
-    (
-        2,
-        "leftovers",
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/0002_leftovers.sql")),
-    ),
-];
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "initial",
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/0001_initial.sql")),
+)];
 
 /// Processes that open a new file at once take turns; the last of a few waits this often.
 const ATTEMPTS: u32 = 100;

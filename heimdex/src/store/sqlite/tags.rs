@@ -6,16 +6,23 @@ use sqlx::{Row, SqlitePool};
 use super::filter::allowed_videos;
 use super::write::{Tx, insert_rows};
 use super::{failed, library_bytes, video_id};
+use crate::annotate::Tag;
 use crate::store::parts::{best_first, wanted_tags};
-use crate::store::{Filter, IndexedVideo, ScoredScene, tag_key};
-use crate::{Error, LibraryId, Result, SceneId};
+use crate::store::{Filter, ScoredScene, tag_key};
+use crate::{Error, LibraryId, Result, SceneId, VideoId};
 
-pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
+/// Stores the tags of a video's scenes, given in order of ordinal.
+pub(super) async fn insert(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: VideoId,
+    scenes: impl Iterator<Item = &[Tag]>,
+) -> Result<()> {
     let mut rows: Vec<Value> = Vec::new();
-    for scene in &video.scenes {
-        for tag in &scene.tags {
+    for (ordinal, tags) in scenes.enumerate() {
+        for tag in tags {
             for name in std::iter::once(&tag.label).chain(&tag.names) {
-                rows.push(json!([tag_key(name), scene.scene.ordinal, tag.label, tag.score]));
+                rows.push(json!([tag_key(name), ordinal, tag.label, tag.score]));
             }
         }
     }
@@ -23,7 +30,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedV
     let sql = "INSERT OR IGNORE INTO tags (library_id, tag, video_id, ordinal, label, score)
                SELECT ?1, value ->> 0, ?2, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?3)
                WHERE value ->> 0 != ''";
-    insert_rows(tx, library, video.video.id, sql, rows).await
+    insert_rows(tx, library, video, sql, rows).await
 }
 
 pub(super) async fn search(

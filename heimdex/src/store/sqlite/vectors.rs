@@ -10,73 +10,110 @@ use super::cache::CodeCache;
 use super::codes::{CodeRow, Codes, QueryCodes};
 use super::filter::{allowed_videos, tagged_scenes};
 use super::write::{Tx, last_id};
-use super::{failed, json as text, library_bytes, video_bytes};
-use crate::embed::Vector;
+use super::{failed, json as text, library_bytes, unreadable, video_bytes};
+use crate::embed::{EmbedSpec, Vector};
 use crate::store::parts::best_first;
-use crate::store::{Filter, IndexedVideo, ScoredScene};
+use crate::store::{Filter, IndexedVideo, ScoredScene, check_space};
 use crate::{Error, LibraryId, Result, SceneId, Span, Timestamp, VideoId};
 
+/// Stores the vectors of a video, whose rows are gone, in spaces that are searched.
 pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {
-    let failed = failed("storing vectors");
+    forget_empty_spaces(tx, library).await?;
     for spec in &video.spaces {
-        let space = spec.space();
-        let space_id: i64 = sqlx::query_scalar(
-            "INSERT INTO spaces (library_id, space, spec, dim) VALUES (?, ?, ?, ?)
-             ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
-        )
+        check_beside(tx, library, spec).await?;
+        insert_space(tx, library, video, spec, true).await?;
+    }
+    Ok(())
+}
+
+/// Spaces whose last vectors are gone.
+pub(super) async fn forget_empty_spaces(tx: &mut Tx<'_>, library: LibraryId) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM spaces AS s WHERE library_id = ?
+         AND NOT EXISTS (SELECT 1 FROM codes c WHERE c.library_id = s.library_id AND c.space_id = s.space_id)",
+    )
+    .bind(library_bytes(library))
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(failed("removing empty spaces"))
+}
+
+/// Refuses a space beside another of its modality, and one that is being filled.
+async fn check_beside(tx: &mut Tx<'_>, library: LibraryId, spec: &EmbedSpec) -> Result<()> {
+    let held: Vec<(String, bool)> = sqlx::query_as("SELECT spec, active FROM spaces WHERE library_id = ?")
         .bind(library_bytes(library))
-        .bind(&space)
-        .bind(text(spec)?)
-        .bind(spec.dim as i64)
-        .fetch_one(&mut **tx)
+        .fetch_all(&mut **tx)
         .await
-        .map_err(&failed)?;
-        let mut vector_id = last_id(tx, "vectors").await?;
-        let mut rows = Vec::new();
-        let mut floats: Vec<u8> = Vec::new();
-        let mut codes = Codes::new(spec.dim);
-        for scene in &video.scenes {
-            let span = scene.scene.span;
-            for row in scene.vectors.iter().filter(|row| row.space == space) {
-                vector_id += 1;
-                rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
-                floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
-                let span_us = (span.start.as_micros(), span.end.as_micros());
-                codes.push(
-                    vector_id,
-                    scene.scene.ordinal,
-                    row.time.as_micros(),
-                    span_us,
-                    row.vector.as_slice(),
-                );
-            }
+        .map_err(failed("reading embedding spaces"))?;
+    for (held, active) in held {
+        let held = serde_json::from_str(&held).map_err(unreadable("spec"))?;
+        check_space(spec, &held, active)?;
+    }
+    Ok(())
+}
+
+/// The vectors of a video in one space.
+pub(super) async fn insert_space(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: &IndexedVideo,
+    spec: &EmbedSpec,
+    active: bool,
+) -> Result<()> {
+    let failed = failed("storing vectors");
+    let space = spec.space();
+    let space_id: i64 = sqlx::query_scalar(
+        "INSERT INTO spaces (library_id, space, spec, dim, active) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (library_id, space) DO UPDATE SET spec = excluded.spec RETURNING space_id",
+    )
+    .bind(library_bytes(library))
+    .bind(&space)
+    .bind(text(spec)?)
+    .bind(spec.dim as i64)
+    .bind(active)
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(&failed)?;
+    let mut vector_id = last_id(tx, "vectors").await?;
+    let mut rows = Vec::new();
+    let mut floats: Vec<u8> = Vec::new();
+    let mut codes = Codes::new(spec.dim);
+    for scene in &video.scenes {
+        let span = scene.scene.span;
+        for row in scene.vectors.iter().filter(|row| row.space == space) {
+            vector_id += 1;
+            rows.push(json!([vector_id, scene.scene.ordinal, row.origin, row.time, floats.len() + 1]));
+            floats.extend(row.vector.as_slice().iter().flat_map(|v| v.to_le_bytes()));
+            let span_us = (span.start.as_micros(), span.end.as_micros());
+            codes.push(vector_id, scene.scene.ordinal, row.time.as_micros(), span_us, row.vector.as_slice());
         }
-        if rows.is_empty() {
-            continue;
-        }
-        sqlx::query(
-            "INSERT INTO vectors (vector_id, library_id, video_id, ordinal, space_id, origin, time_us, vector)
-             SELECT value ->> 0, ?1, ?2, value ->> 1, ?4, value -> 2, value ->> 3, substr(?5, value ->> 4, ?6)
-             FROM json_each(?3)",
-        )
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO vectors (vector_id, library_id, video_id, ordinal, space_id, origin, time_us, vector)
+         SELECT value ->> 0, ?1, ?2, value ->> 1, ?4, value -> 2, value ->> 3, substr(?5, value ->> 4, ?6)
+         FROM json_each(?3)",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video.video.id))
+    .bind(Value::Array(rows).to_string())
+    .bind(space_id)
+    .bind(floats)
+    .bind(spec.dim as i64 * 4)
+    .execute(&mut **tx)
+    .await
+    .map_err(&failed)?;
+    sqlx::query("INSERT INTO codes (library_id, video_id, space_id, codes) VALUES (?, ?, ?, ?)")
         .bind(library_bytes(library))
         .bind(video_bytes(video.video.id))
-        .bind(Value::Array(rows).to_string())
         .bind(space_id)
-        .bind(floats)
-        .bind(spec.dim as i64 * 4)
+        .bind(codes.to_bytes())
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
-        sqlx::query("INSERT INTO codes (library_id, video_id, space_id, codes) VALUES (?, ?, ?, ?)")
-            .bind(library_bytes(library))
-            .bind(video_bytes(video.video.id))
-            .bind(space_id)
-            .bind(codes.to_bytes())
-            .execute(&mut **tx)
-            .await
-            .map_err(&failed)?;
-    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
     words::insert(&mut tx, library, video).await?;
-    tags::insert(&mut tx, library, video).await?;
+    tags::insert(&mut tx, library, id, video.scenes.iter().map(|s| s.tags.as_slice())).await?;
     vectors::insert(&mut tx, library, video).await?;
     let files: Vec<&String> =
         video.keyframes.iter().flat_map(|k| [&k.thumbnail, &k.picture]).flatten().collect();
@@ -33,13 +33,7 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     .execute(&mut *tx)
     .await
     .map_err(&failed)?;
-    // Their outputs are in the index now, and are the large ones.
-    sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
-        .bind(library_bytes(library))
-        .bind(video_bytes(id))
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    forget_checkpoints(&mut tx, library, id).await?;
     note_change(&mut tx, library, id).await?;
     tx.commit().await.map_err(&failed)
 }
@@ -107,10 +101,6 @@ pub(super) async fn delete_library(pool: &SqlitePool, library: LibraryId) -> Res
         "INSERT OR IGNORE INTO leftovers (library_id, video_id, file)
          SELECT library_id, video_id, thumbnail FROM keyframes WHERE library_id = ?1 AND thumbnail IS NOT NULL
          UNION SELECT library_id, video_id, picture FROM keyframes WHERE library_id = ?1 AND picture IS NOT NULL",
-        // A gap in the log: who keeps codes in memory reads all again.
-        "DELETE FROM changes WHERE ?1 IS NOT NULL",
-        "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'changes' AND ?1 IS NOT NULL",
-        "INSERT INTO changes (library_id, video_id) VALUES (?1, x'')",
         "DELETE FROM videos WHERE library_id = ?1",
         "DELETE FROM spaces WHERE library_id = ?1",
         "DELETE FROM stages WHERE library_id = ?1",
@@ -144,6 +134,17 @@ async fn leave_files(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Res
     .await
     .map(|_| ())
     .map_err(failed("recording files to delete"))
+}
+
+/// Of the stages that made vectors: their outputs are in the index now, and are the large ones.
+pub(super) async fn forget_checkpoints(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
+    sqlx::query("DELETE FROM checkpoints WHERE library_id = ? AND video_id = ? AND stage LIKE 'embed\\_%' ESCAPE '\\'")
+        .bind(library_bytes(library))
+        .bind(video_bytes(video))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed("removing kept outputs"))
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
