@@ -297,7 +297,12 @@ impl Heimdex {
             .delete_video(*library, id)
             .await?
             .ok_or_else(|| Error::not_found("video", id.to_string()))?;
-        self.finish_deletions().await
+        self.finish_deletions().await?;
+        // And what a run that failed wrote before there was an index.
+        match self.inner.pipeline().thumbnails() {
+            Some(thumbnails) => thumbnails.clear(id).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes the whole library out of its store, with all thumbnails. The files themselves are not

@@ -66,6 +66,8 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/subtitles.md")]
     struct Subtitles;
+    #[doc = include_str!("../../docs/store.md")]
+    struct Store;
     #[doc = include_str!("../../docs/models.md")]
     struct Models;
 }

@@ -130,6 +130,9 @@ pub(crate) fn index_video(
     }
     // Before any file is made again under a name that is still to be deleted.
     runtime.block_on(delete_leftovers(pipeline, &**store, library, Some(source.id)))?;
+    if let Some(thumbnails) = pipeline.thumbnails() {
+        runtime.block_on(thumbnails.forget_unfinished(source.id))?;
+    }
     let mut run = Run::new(&kept, cancel, progress);
     let result = indexed(pipeline, &kept, options, before.as_ref(), &mut run);
     match result {
