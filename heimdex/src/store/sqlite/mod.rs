@@ -124,6 +124,11 @@ fn video_id(bytes: &[u8]) -> Result<VideoId> {
     uuid::Uuid::from_slice(bytes).map(VideoId).map_err(|e| Error::store("a video id in the index", e))
 }
 
+fn scene_id(video: &[u8], ordinal: i64) -> Result<SceneId> {
+    let ordinal = u32::try_from(ordinal).map_err(|e| Error::store("a scene's number", e))?;
+    Ok(SceneId { video: video_id(video)?, ordinal })
+}
+
 fn best_first(a: &ScoredScene, b: &ScoredScene) -> std::cmp::Ordering {
     b.score.total_cmp(&a.score).then(a.scene.cmp(&b.scene))
 }
