@@ -25,7 +25,7 @@ use heimdex::embed::{
 use heimdex::index::{IndexOutcome, Pipeline, PipelineSettings};
 use heimdex::media::RgbPicture;
 use heimdex::search::{Hit, SearchRequest};
-use heimdex::store::{Filter, IndexedVideo, SqliteStore, VectorOrigin, VideoState};
+use heimdex::store::{Filter, IndexedVideo, Page, SqliteStore, VectorOrigin, VideoState};
 use heimdex::transcript::TranscriptSource;
 use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
 use serde_json::Value;
@@ -211,7 +211,12 @@ async fn a_library_switches_its_models_at_once() {
         new.push(exported(&begun.indexed_video(*id).await.unwrap()));
         old.push(exported(&hx.indexed_video(*id).await.unwrap()));
     }
-    // Another model on a library of several videos is refused before anything is decoded.
+    // Another model for a second video is refused before anything is decoded; so it is for one of several.
+    let single = tempfile::tempdir().unwrap();
+    opened(single.path(), "tiny-siglip2").await.index(&files[0]).await.unwrap();
+    let other = opened(single.path(), "tiny-clip").await;
+    assert_eq!(other.index(&files[1]).await.unwrap_err().kind(), ErrorKind::Space);
+    assert_eq!(other.videos(Page { limit: 9, after: None }).await.unwrap().1, 1);
     let other = opened(folder.path(), "tiny-clip").await;
     let error = other.index(&files[0]).force(true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Space, "{error}");
