@@ -164,6 +164,7 @@ def main():
     options.add_argument("--threads", type=int, default=os.cpu_count())
     options.add_argument("--cache", type=Path, default=Path.home() / ".cache/heimdex-bench/models")
     options.add_argument("--onnx", action="store_true", help="ONNX Runtime too; ORT_DYLIB_PATH names its library")
+    options.add_argument("--openvino", action="store_true", help="with --onnx, where its library has OpenVINO")
     options = options.parse_args()
     program = os.environ.get("EMBED_SPEED", "target/release/embed_speed")
     for name in options.model:
@@ -191,6 +192,8 @@ def main():
             runs["ONNX Runtime int8"] = ort("vision_model_int8.onnx")
             runs["heimdex onnx f32"] = [*ours, "--onnx", "f32"]
             runs["heimdex onnx int8"] = [*ours, "--onnx", "int8"]
+            if options.openvino:
+                runs["heimdex openvino f32"] = [*ours, "--onnx", "f32", "--openvino"]
         results = {what: [] for what in runs}
         for _ in range(options.rounds):
             for what, command in runs.items():

@@ -167,13 +167,14 @@ impl Heimdex {
         futures::stream::iter(work).buffer_unordered(at_once.max(1))
     }
 
-    /// Checks that the library's vectors are of the models that this indexes and searches with.
+    /// Checks that the library's vectors are of the models that this indexes and searches with. A library
+    /// of one video passes: indexing that one again changes its models.
     ///
     /// # Errors
     /// [`ErrorKind::Space`](crate::ErrorKind::Space) when they are of others: indexing a file would
     /// fail in the same way.
     pub async fn check_models(&self) -> Result<()> {
-        crate::index::check_models(&self.inner.pipeline(), &*self.inner.store, self.inner.library).await
+        crate::index::check_models(&self.inner.pipeline(), &*self.inner.store, self.inner.library, None).await
     }
 
     /// Changes the library to the models of `pipeline` when awaited. They look at the scenes and the

@@ -18,7 +18,9 @@
 //! | feature | adds |
 //! |---|---|
 //! | `media` | the decoder, shots of files, thumbnails, `index` and `Heimdex` |
-//! | `candle` | text models in [`embed`] |
+//! | `candle` | models for texts and pictures in [`embed`], on candle |
+//! | `onnx` | the same models on ONNX Runtime, loaded at run time |
+//! | `image` | pictures from files, to search with |
 //! | `hub` | `models::pull` and `models::verify` |
 //! | `sqlite` | `store::SqliteStore` |
 //! | `postgres` | `store::PostgresStore`, and jobs |
@@ -70,4 +72,6 @@ mod documentation {
     struct Store;
     #[doc = include_str!("../../docs/models.md")]
     struct Models;
+    #[doc = include_str!("../../docs/store.md")]
+    struct Store;
 }

@@ -14,6 +14,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -21,10 +22,10 @@ use heimdex::annotate::{Annotation, Annotator, SceneView, Tag, TagSettings, Voca
 use heimdex::embed::{
     DualEncoder, EmbedSpec, ImageEmbedder, Pooling, Role, TextEmbedder, TextEncoder, Vector,
 };
-use heimdex::index::{IndexOutcome, Pipeline};
+use heimdex::index::{IndexOutcome, Pipeline, PipelineSettings};
 use heimdex::media::RgbPicture;
 use heimdex::search::{Hit, SearchRequest};
-use heimdex::store::{Filter, IndexedVideo, SqliteStore, VectorOrigin, VideoState};
+use heimdex::store::{Filter, IndexedVideo, Page, SqliteStore, VectorOrigin, VideoState};
 use heimdex::transcript::TranscriptSource;
 use heimdex::{Cancel, ErrorKind, Heimdex, Stage, Timestamp};
 use serde_json::Value;
@@ -210,7 +211,12 @@ async fn a_library_switches_its_models_at_once() {
         new.push(exported(&begun.indexed_video(*id).await.unwrap()));
         old.push(exported(&hx.indexed_video(*id).await.unwrap()));
     }
-    // Another model on a library of several videos is refused before anything is decoded.
+    // Another model for a second video is refused before anything is decoded; so it is for one of several.
+    let single = tempfile::tempdir().unwrap();
+    opened(single.path(), "tiny-siglip2").await.index(&files[0]).await.unwrap();
+    let other = opened(single.path(), "tiny-clip").await;
+    assert_eq!(other.index(&files[1]).await.unwrap_err().kind(), ErrorKind::Space);
+    assert_eq!(other.videos(Page { limit: 9, after: None }).await.unwrap().1, 1);
     let other = opened(folder.path(), "tiny-clip").await;
     let error = other.index(&files[0]).force(true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Space, "{error}");
@@ -424,6 +430,45 @@ async fn scenes_are_tagged_with_what_they_show() {
         let hits = hx.search_with(&request).await.unwrap().hits;
         assert!(hits.iter().any(|hit| hit.scene.ordinal == scene.scene.ordinal), "{}", tag.names[0]);
     }
+}
+
+/// The first pictures are with the model before the last frame is decoded: memory does not grow with the
+/// number of keyframes.
+#[tokio::test]
+async fn pictures_do_not_wait_for_the_end_of_decoding() {
+    struct Watching(EmbedSpec, Arc<AtomicBool>, Arc<AtomicBool>);
+    impl ImageEmbedder for Watching {
+        fn spec(&self) -> &EmbedSpec {
+            &self.0
+        }
+        fn embed_images(&self, pictures: &[&RgbPicture]) -> heimdex::Result<Vec<Vector>> {
+            let Self(_, decoded, early) = self;
+            early.fetch_or(!decoded.load(Ordering::SeqCst), Ordering::SeqCst);
+            pictures.iter().map(|_| Vector::normalize(vec![1.0, 2.0, 3.0])).collect()
+        }
+    }
+    let (decoded, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let spec = EmbedSpec::new("org/watching", "0", "0", 3, Pooling::Head, 1).of_images();
+    let mut settings = PipelineSettings::default();
+    settings.keyframes.window = Duration::from_millis(100);
+    settings.keyframes.min_difference = 0.0;
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::builder()
+        .settings(settings)
+        .thumbnails(folder.path().join("thumbnails"))
+        .image(Arc::new(Watching(spec, decoded.clone(), early.clone())))
+        .build()
+        .unwrap();
+    let index = tokio::task::spawn_blocking(move || {
+        pipeline.run(clip("vfr.mkv"), &Cancel::new(), |progress| {
+            let done = progress.stage != Stage::Validate
+                && (progress.stage != Stage::Decode || progress.stage_fraction >= 1.0);
+            decoded.fetch_or(done, Ordering::SeqCst);
+        })
+    });
+    let index = index.await.unwrap().unwrap();
+    assert!(index.keyframes.len() > 13, "more than may wait: {}", index.keyframes.len());
+    assert!(early.load(Ordering::SeqCst));
 }
 
 /// A model that fails, or gives what it was not to give, fails the video and says so.

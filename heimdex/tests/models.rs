@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use heimdex::embed::Precision;
 use heimdex::models::{self, FileState, HubOptions, PulledModel, Token};
 use heimdex::{Cancel, Error, ErrorKind, Result};
 use hub::{Answer, COMMIT, Hub, REPO, Request};
@@ -842,6 +843,30 @@ fn a_repository_without_safe_weights_is_refused() {
     let error = Setup::new(&hub).pull().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ModelMissing);
     says(&error, &["safetensors", REPO]);
+}
+
+#[test]
+fn an_export_is_got_in_the_precision_asked_for() {
+    let mut files = hub::model();
+    files.remove("model.safetensors");
+    for name in ["onnx/model.onnx", "onnx/model.onnx_data", "onnx/model_int8.onnx"] {
+        files.insert(name.to_owned(), hub::weights(name.len()));
+    }
+    let hub = Hub::start(files);
+    let mut setup = Setup::new(&hub);
+    setup.options.onnx = Some(Precision::Int8);
+    let pulled = setup.pull().unwrap();
+    assert!(pulled.path.join("onnx/model_int8.onnx").is_file());
+    assert!(!pulled.path.join("onnx/model.onnx").exists());
+    assert_eq!(models::path(REPO, &setup.options).unwrap(), pulled.path);
+    setup.options.onnx = Some(Precision::F32);
+    setup.pull().unwrap();
+    assert!(pulled.path.join("onnx/model.onnx_data").is_file());
+    setup.options.onnx = Some(Precision::F16);
+    says(&setup.pull().unwrap_err(), &["onnx/model_fp16.onnx", REPO]);
+    let error = pull("bge-m3", &setup.options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    says(&error, &["onnx-community/bge-m3-ONNX"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N] [--onnx f32|int8]`.
+//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N] [--onnx f32|int8] [--openvino]`.
 //!
 //! Prints one JSON object: seconds an item (the median of single calls after a first one), and the
 //! largest memory of the process. `benches/embed.py` runs it beside transformers.
@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use heimdex::embed::{
-    Backend, DualEncoder, ImageEmbedder, ModelOptions, Precision, Role, TextEmbedder, TextEncoder,
+    Backend, DualEncoder, ImageEmbedder, ModelOptions, Precision, Provider, Role, TextEmbedder, TextEncoder,
 };
 use heimdex::media::RgbPicture;
 
@@ -23,6 +23,9 @@ fn main() {
     if let Some(precision) = after("--onnx") {
         options = ModelOptions::of(Backend::Onnx);
         options.precision = if precision == "int8" { Precision::Int8 } else { Precision::F32 };
+        if rest.iter().any(|argument| argument == "--openvino") {
+            options.provider = Provider::OpenVino;
+        }
     }
     let begun = Instant::now();
     let mut times = Vec::new();

@@ -56,6 +56,19 @@ pub enum Precision {
     Int8,
 }
 
+#[cfg(any(feature = "onnx", feature = "hub"))]
+impl Precision {
+    /// How the export of a part of a model in this precision may be called, below the model's folder.
+    pub(crate) fn exports(self, stem: &str) -> Vec<String> {
+        let endings: &[&str] = match self {
+            Self::F32 => &[""],
+            Self::F16 => &["_fp16"],
+            Self::Int8 => &["_int8", "_quantized"],
+        };
+        endings.iter().map(|ending| format!("onnx/{stem}{ending}.onnx")).collect()
+    }
+}
+
 /// What a model is run with.
 ///
 /// ```

@@ -93,20 +93,24 @@ impl Checkpoints for Kept<'_> {
 }
 
 /// Checks that a library's vectors are of the models of a pipeline, before anything is decoded. The
-/// store looks again when it is written to. Where there is one video, it may be the one that is replaced.
+/// store looks again when it is written to. A library of one video may change its models with it: `only`
+/// tells which that may be, or any where none is named.
 pub(crate) async fn check_models(
     pipeline: &Pipeline,
     store: &dyn IndexStore,
     library: LibraryId,
+    only: Option<VideoId>,
 ) -> Result<()> {
     let held = store.spaces(library).await?;
     let wanted = pipeline.spaces();
     let fits =
-        || wanted.iter().try_for_each(|new| held.iter().try_for_each(|held| check_space(new, held, true)));
-    match fits() {
-        Err(error) if store.videos(library, Page { limit: 1, after: None }).await?.1 > 1 => Err(error),
-        _ => Ok(()),
+        wanted.iter().try_for_each(|new| held.iter().try_for_each(|held| check_space(new, held, true)));
+    if fits.is_ok() {
+        return Ok(());
     }
+    let (videos, all) = store.videos(library, Page { limit: 1, after: None }).await?;
+    let replaced = videos.iter().all(|video| only.is_none_or(|only| only == video.id));
+    if all <= 1 && replaced { Ok(()) } else { fits }
 }
 
 /// Indexes a file into a store. Blocks; runs on a thread of its own.
@@ -122,7 +126,7 @@ pub(crate) fn index_video(
     let begun = Instant::now();
     let source = Source::of(&options.path)?;
     let kept = Kept { store: &**store, library, video: source.id, runtime, forget: options.force };
-    runtime.block_on(check_models(pipeline, &**store, library))?;
+    runtime.block_on(check_models(pipeline, &**store, library, Some(source.id)))?;
     let before = runtime.block_on(store.video(library, source.id))?;
     let placeholder = before.is_none().then(|| placeholder(&source, options));
     if let Some(placeholder) = &placeholder {

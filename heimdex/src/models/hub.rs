@@ -13,6 +13,7 @@ use super::options::HubOptions;
 use super::places;
 use super::retry::Retry;
 use super::target::{Target, has, targets};
+use crate::embed::Precision;
 use crate::{Cancel, Error, Result};
 
 /// How far a file is.
@@ -135,6 +136,15 @@ impl Pull<'_> {
         let target = self.target;
         let commit = target.is_commit().then(|| target.revision.clone());
         if let Some(known) = target.known {
+            if self.options.onnx.is_some() {
+                let message = format!(
+                    "{} is known by its safetensors; name the repository of its export, such as \
+                     onnx-community/{}-ONNX",
+                    target.name,
+                    known.repo.rsplit('/').next().unwrap_or(known.name)
+                );
+                return Err(Error::invalid("onnx", message));
+            }
             let pinned = target.pinned().is_some();
             let file = |f: &KnownFile| File {
                 path: f.path.to_owned(),
@@ -153,12 +163,16 @@ impl Pull<'_> {
             let message = format!("the hub names a file outside its folder ({bad:?})");
             return Err(Error::model(&target.name, message));
         }
-        let files: Vec<File> = needed(&names)
+        let files: Vec<File> = needed(&names, self.options.onnx)
             .into_iter()
             .map(|path| File { path: path.to_owned(), bytes: None, sha256: None })
             .collect();
-        if !files.iter().any(|f| f.path.ends_with(".safetensors")) {
-            let message = format!("{} has no weights as safetensors at {}", target.repo, target.revision);
+        let (ending, what) = match self.options.onnx {
+            None => (".safetensors", "weights as safetensors".to_owned()),
+            Some(precision) => (".onnx", format!("export ({})", precision.exports("model").join(" or "))),
+        };
+        if !files.iter().any(|f| f.path.ends_with(ending)) {
+            let message = format!("{} has no {what} at {}", target.repo, target.revision);
             return Err(Error::model_missing(&target.name, message));
         }
         Ok((Some(listing.sha), files))
@@ -208,17 +222,22 @@ fn is_inside(path: &str) -> bool {
 }
 
 /// What an embedding model needs of all that a repository holds.
-fn needed(names: &[String]) -> Vec<&str> {
+fn needed(names: &[String], onnx: Option<Precision>) -> Vec<&str> {
     let whole = names.iter().any(|n| n == "model.safetensors");
+    let exports: Vec<&str> = onnx.map_or_else(Vec::new, |precision| exports(names, precision));
     let mut files: Vec<&str> = names
         .iter()
         .map(String::as_str)
         .filter(|name| match name.split_once('/') {
             None if name.ends_with(".safetensors") => {
-                *name == "model.safetensors" || (!whole && name.starts_with("model-"))
+                onnx.is_none() && (*name == "model.safetensors" || (!whole && name.starts_with("model-")))
             }
-            None if name.ends_with(".index.json") => *name == "model.safetensors.index.json" && !whole,
+            None if name.ends_with(".index.json") => {
+                onnx.is_none() && *name == "model.safetensors.index.json" && !whole
+            }
             None => name.strip_suffix(".json").is_some(),
+            // What an export refers to is called after it, such as `model.onnx_data`.
+            Some(("onnx", _)) => exports.iter().any(|export| name.starts_with(export)),
             // The modules of sentence-transformers: 1_Pooling, 2_Dense.
             Some((folder, file)) => {
                 folder.starts_with(|c: char| c.is_ascii_digit())
@@ -228,8 +247,18 @@ fn needed(names: &[String]) -> Vec<&str> {
         })
         .collect();
     // The large files last: what is wrong shows early.
-    files.sort_by_key(|f| (f.ends_with(".safetensors"), *f));
+    files.sort_by_key(|f| (f.ends_with(".safetensors") || f.starts_with("onnx/"), *f));
     files
+}
+
+/// The exports of a precision: of each tower, or of the whole where there are none.
+fn exports(names: &[String], precision: Precision) -> Vec<&str> {
+    let of = |stem: &str| {
+        let known = precision.exports(stem);
+        names.iter().map(String::as_str).find(|name| known.iter().any(|known| known == name))
+    };
+    let towers: Vec<&str> = ["vision_model", "text_model"].into_iter().filter_map(of).collect();
+    if towers.is_empty() { of("model").into_iter().collect() } else { towers }
 }
 
 #[cfg(test)]
@@ -249,6 +278,32 @@ mod tests {
     }
 
     #[test]
+    fn of_exports_the_precision_asked_for_is_got() {
+        let all = [
+            "config.json",
+            "tokenizer.json",
+            "model.safetensors",
+            "onnx/model.onnx",
+            "onnx/model_int8.onnx",
+            "onnx/text_model.onnx",
+            "onnx/text_model.onnx_data",
+            "onnx/text_model_quantized.onnx",
+            "onnx/vision_model.onnx",
+            "onnx/vision_model_fp16.onnx",
+            "onnx/vision_model_int8.onnx",
+        ];
+        let names = all.map(str::to_owned);
+        let of = |precision| needed(&names, Some(precision))[2..].to_vec();
+        let whole = ["onnx/text_model.onnx", "onnx/text_model.onnx_data", "onnx/vision_model.onnx"];
+        assert_eq!(of(Precision::F32), whole);
+        assert_eq!(of(Precision::Int8), ["onnx/text_model_quantized.onnx", "onnx/vision_model_int8.onnx"]);
+        assert_eq!(of(Precision::F16), ["onnx/vision_model_fp16.onnx"]);
+        let text: Vec<_> = names.iter().filter(|n| !n.contains("_model")).cloned().collect();
+        assert_eq!(needed(&text, Some(Precision::Int8))[2..], ["onnx/model_int8.onnx"]);
+        assert!(needed(&text, Some(Precision::F16))[2..].is_empty());
+    }
+
+    #[test]
     fn only_what_is_needed_is_got() {
         let all = [
             "README.md",
@@ -265,11 +320,11 @@ mod tests {
         ];
         let names = all.map(str::to_owned);
         assert_eq!(
-            needed(&names),
+            needed(&names, None),
             ["1_Pooling/config.json", "config.json", "tokenizer.json", "model.safetensors"]
         );
         let sharded: Vec<_> = names.iter().filter(|n| *n != "model.safetensors").cloned().collect();
-        assert!(needed(&sharded).contains(&"model.safetensors.index.json"));
-        assert!(needed(&sharded).contains(&"model-00001-of-00002.safetensors"));
+        assert!(needed(&sharded, None).contains(&"model.safetensors.index.json"));
+        assert!(needed(&sharded, None).contains(&"model-00001-of-00002.safetensors"));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::places::{self, Places};
+use crate::embed::Precision;
 use crate::{Error, Result};
 
 /// The hub to get models from, the cache to put them in, and the limits on both.
@@ -34,6 +35,9 @@ pub struct HubOptions {
     /// The branch, tag or commit to get in place of the pinned one, or of `main`; hashes that are
     /// known for the pinned one then say nothing.
     pub revision: Option<String>,
+    /// Get the ONNX export of this precision (`onnx/model*.onnx`, or one file for each tower) in place of
+    /// safetensors, from the repository of an export such as those of `onnx-community`.
+    pub onnx: Option<Precision>,
     /// Hash what is already there and get again what is wrong.
     pub force: bool,
     /// PEM file with the certificate authorities to trust in place of Mozilla's
@@ -61,6 +65,7 @@ impl HubOptions {
             models: None,
             offline: false,
             revision: None,
+            onnx: None,
             force: false,
             ca_file: None,
             retries: 5,

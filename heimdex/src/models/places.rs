@@ -194,6 +194,18 @@ fn whole(folder: &Path, name: &str) -> Result<()> {
         present(&folder.join(file), None, name)?;
     }
     let index = folder.join("model.safetensors.index.json");
+    let exported = || {
+        let entries = std::fs::read_dir(folder.join("onnx")).into_iter().flatten().flatten();
+        let mut paths = entries.map(|entry| entry.path());
+        paths.find(|path| path.extension().is_some_and(|ending| ending == "onnx"))
+    };
+    if !index.exists()
+        && !folder.join("model.safetensors").exists()
+        && let Some(export) = exported()
+    {
+        // Which of them are needed, and what they refer to, is the loader's to judge.
+        return present(&export, None, name);
+    }
     if folder.join("model.safetensors").exists() || !index.exists() {
         return weights(&folder.join("model.safetensors"), name);
     }

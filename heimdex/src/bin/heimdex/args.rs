@@ -258,6 +258,16 @@ pub(crate) enum PrecisionName {
     Int8,
 }
 
+impl PrecisionName {
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::F16 => Precision::F16,
+            Self::Int8 => Precision::Int8,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProviderName {
     Cpu,
@@ -272,11 +282,7 @@ impl ModelArgs {
             BackendName::Candle => Backend::Candle,
             BackendName::Onnx => Backend::Onnx,
         });
-        options.precision = match self.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::F16 => Precision::F16,
-            PrecisionName::Int8 => Precision::Int8,
-        };
+        options.precision = self.precision.precision();
         options.provider = match self.provider {
             ProviderName::Cpu => Provider::Cpu,
             ProviderName::Openvino => Provider::OpenVino,

@@ -10,7 +10,7 @@ use heimdex::{Cancel, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::{Global, ModelArgs, TagArgs};
+use crate::args::{Global, ModelArgs, PrecisionName, TagArgs};
 use crate::library::{Place, count};
 use crate::output::{self, Failure, Outcome, Style, safe};
 use crate::{doctor, index};
@@ -27,6 +27,9 @@ pub(crate) enum ModelsCommand {
         /// Branch, tag or commit in place of the one that is pinned
         #[arg(long)]
         revision: Option<String>,
+        /// Get the export to ONNX in this precision in place of safetensors; for ORG/NAME
+        #[arg(long, value_enum, value_name = "PRECISION")]
+        onnx: Option<PrecisionName>,
         /// Hash what is here and get again what is wrong
         #[arg(long)]
         force: bool,
@@ -61,8 +64,9 @@ pub(crate) async fn run(global: &Global, command: ModelsCommand) -> Outcome {
         ModelsCommand::List => list(global, &options),
         ModelsCommand::Switch(args) => switch(global, args).await,
         ModelsCommand::Path { name } => path(global, &name, &options),
-        ModelsCommand::Pull { names, revision, force } => {
+        ModelsCommand::Pull { names, revision, onnx, force } => {
             (options.revision, options.force) = (revision, force);
+            options.onnx = onnx.map(PrecisionName::precision);
             stoppable(global, move |global, cancel| pull(global, &names, &options, cancel)).await
         }
         ModelsCommand::Verify { names } => {

@@ -150,7 +150,7 @@ impl Text {
     }
 
     fn dim(&self) -> usize {
-        self.head.weight.dims()[0]
+        self.head.out()
     }
 
     fn run(&self, batch: &[&[u32]]) -> candle_core::Result<Vec<Vec<f32>>> {
@@ -241,7 +241,7 @@ impl Vision {
         };
         let states = count + usize::from(class.is_some());
         Ok(Self {
-            patches: Linear { weight, bias },
+            patches: Linear::new(&weight, bias).map_err(failed)?,
             positions: weights
                 .tensor(&format!("{embeddings}.position_embedding.weight"), &[states, hidden])?,
             class,
@@ -255,8 +255,7 @@ impl Vision {
 
     fn dim(&self) -> usize {
         match &self.head {
-            Head::Attention { out, .. } => out.weight.dims()[0],
-            Head::Projection(linear) => linear.weight.dims()[0],
+            Head::Attention { out: linear, .. } | Head::Projection(linear) => linear.out(),
         }
     }
 
@@ -316,7 +315,7 @@ impl Head {
         let bias = weights.tensor(&name("attention.in_proj_bias"), &[3 * hidden])?;
         let part = |from: usize, count: usize| -> candle_core::Result<Linear> {
             let weight = weight.narrow(0, from * hidden, count * hidden)?.contiguous()?;
-            Ok(Linear { weight, bias: bias.narrow(0, from * hidden, count * hidden)?.contiguous()? })
+            Linear::new(&weight, bias.narrow(0, from * hidden, count * hidden)?.contiguous()?)
         };
         let probe = weights.tensor(&name("probe"), &[1, 1, hidden])?;
         let query = part(0, 1).and_then(|query| query.forward(&probe)).map_err(failed)?;

@@ -3,7 +3,7 @@
 //! They run fused and on all cores, with scratch memory that does not grow with the batch, and give the
 //! numbers of candle's own operations but for rounding.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
@@ -18,13 +18,43 @@ const CHUNK: usize = 16 * 1024;
 /// `y = f(x Wᵀ + b)`.
 #[derive(Debug, Clone)]
 pub(super) struct Linear {
-    /// `(out, in)`, as stored.
-    pub(super) weight: Tensor,
+    /// `(in, out)`: a product of few rows spends its time on bringing the weights into the order that the
+    /// cores want, and from here that is twice as fast.
+    weight: Tensor,
     /// `(out)`.
-    pub(super) bias: Tensor,
+    bias: Tensor,
 }
 
+/// Rows of a transposed matrix that are written together: a cache line of reads.
+const LINE: usize = 16;
+
 impl Linear {
+    /// From weights `(out, in)`, as checkpoints store them, and a bias `(out)`.
+    pub(super) fn new(weight: &Tensor, bias: Tensor) -> Result<Self> {
+        let (columns, inner) = weight.dims2()?;
+        if bias.dims() != [columns] {
+            bail!("linear: {:?} with a bias of {:?}", weight.shape(), bias.shape());
+        }
+        let (storage, layout) = weight.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { bail!("linear: weights of another device") };
+        let stored = slice(storage, layout)?;
+        let mut turned = vec![0.0_f32; stored.len()];
+        turned.par_chunks_mut((LINE * columns).max(1)).enumerate().for_each(|(part, rows)| {
+            for column in 0..columns {
+                let line = &stored[column * inner + part * LINE..];
+                for (row, value) in rows.chunks_exact_mut(columns).zip(line) {
+                    row[column] = *value;
+                }
+            }
+        });
+        Ok(Self { weight: Tensor::from_vec(turned, (inner, columns), weight.device())?, bias })
+    }
+
+    /// Values that come out.
+    pub(super) fn out(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
     /// `x` is `(…, in)`, the result `(…, out)`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.activated(x, None)
@@ -54,7 +84,7 @@ impl CustomOp3 for Affine {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (columns, inner) = weight_layout.shape().dims2()?;
+        let (inner, columns) = weight_layout.shape().dims2()?;
         let x_dims = x_layout.shape().dims();
         if x_dims.last() != Some(&inner) || bias_layout.shape().dims() != [columns] {
             bail!("affine: {x_dims:?} times {:?}", weight_layout.shape());
@@ -70,7 +100,16 @@ impl CustomOp3 for Affine {
             }
         });
         let product = Product { rows, inner, columns };
-        multiply(&product, &mut y, columns, (x, inner, 1), (weight, 1, inner), 1.0, true, parallel(&product));
+        multiply(
+            &product,
+            &mut y,
+            columns,
+            (x, inner, 1),
+            (weight, columns, 1),
+            1.0,
+            true,
+            parallel(&product),
+        );
         if let Some(activation) = self.activation {
             y.par_chunks_mut(CHUNK).for_each(|part| activation.apply(part));
         }
@@ -306,10 +345,11 @@ mod tests {
     #[test]
     fn linear_is_that_of_candle() {
         for (rows, inner, columns) in [(1, 3, 5), (7, 64, 33), (130, 96, 200)] {
-            let linear = Linear { weight: tensor(&[columns, inner], 1), bias: tensor(&[columns], 2) };
+            let weight = tensor(&[columns, inner], 1);
+            let linear = Linear::new(&weight, tensor(&[columns], 2)).unwrap();
             let x = tensor(&[2, rows, inner], 3);
             let expected =
-                x.broadcast_matmul(&linear.weight.t().unwrap()).unwrap().broadcast_add(&linear.bias).unwrap();
+                x.broadcast_matmul(&weight.t().unwrap()).unwrap().broadcast_add(&linear.bias).unwrap();
             assert!(largest_difference(&linear.forward(&x).unwrap(), &expected) < 1e-5);
             let activated = linear.activated(&x, Some(Activation::GeluTanh)).unwrap();
             assert!(largest_difference(&activated, &expected.gelu().unwrap()) < 1e-5);

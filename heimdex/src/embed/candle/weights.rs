@@ -111,26 +111,27 @@ impl Weights {
 
     /// `NAME.weight` and `NAME.bias`.
     pub(super) fn linear(&self, name: &str, out: usize, inner: usize) -> Result<Linear> {
-        let weight = self.tensor(&format!("{name}.weight"), &[out, inner])?;
-        Ok(Linear { weight, bias: self.tensor(&format!("{name}.bias"), &[out])? })
+        self.side_by_side(&[name.to_owned()], out, inner)
     }
 
     /// `NAME.weight` of a layer that has no bias.
     pub(super) fn linear_without_bias(&self, name: &str, out: usize, inner: usize) -> Result<Linear> {
         let weight = self.tensor(&format!("{name}.weight"), &[out, inner])?;
-        let bias = Tensor::zeros(out, DType::F32, &Device::Cpu)
-            .map_err(|e| Error::model(&self.model, e.to_string()))?;
-        Ok(Linear { weight, bias })
+        let bias = Tensor::zeros(out, DType::F32, &Device::Cpu);
+        self.usable(bias.and_then(|bias| Linear::new(&weight, bias)))
     }
 
     /// Several layers of the same input as one that gives all their outputs side by side.
     pub(super) fn side_by_side(&self, names: &[String], out: usize, inner: usize) -> Result<Linear> {
-        let parts = names.iter().map(|name| self.linear(name, out, inner)).collect::<Result<Vec<_>>>()?;
-        let joined = |of: fn(&Linear) -> &Tensor| {
-            let parts: Vec<&Tensor> = parts.iter().map(of).collect();
-            Tensor::cat(&parts, 0).map_err(|e| Error::model(&self.model, e.to_string()))
+        let joined = |part: &str, shape: &[usize]| {
+            let parts = names.iter().map(|name| self.tensor(&format!("{name}.{part}"), shape));
+            self.usable(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0))
         };
-        Ok(Linear { weight: joined(|l| &l.weight)?, bias: joined(|l| &l.bias)? })
+        self.usable(Linear::new(&joined("weight", &[out, inner])?, joined("bias", &[out])?))
+    }
+
+    fn usable<T>(&self, made: candle_core::Result<T>) -> Result<T> {
+        made.map_err(|e| Error::model(&self.model, e.to_string()))
     }
 
     /// `NAME.weight` and `NAME.bias` of a normalisation.

@@ -26,7 +26,7 @@ pub(super) struct Export {
 impl Export {
     /// Whether there is a file of this precision.
     pub(super) fn is_there(folder: &Path, stem: &str, precision: Precision) -> bool {
-        names(stem, precision).iter().any(|name| folder.join(name).is_file())
+        precision.exports(stem).iter().any(|name| folder.join(name).is_file())
     }
 
     /// The file of a precision, with all that it refers to.
@@ -34,7 +34,7 @@ impl Export {
     /// # Errors
     /// [`ErrorKind::ModelMissing`](crate::ErrorKind::ModelMissing) naming the file that is not there.
     pub(super) fn find(folder: &Path, model: &str, stem: &str, precision: Precision) -> Result<Self> {
-        let names = names(stem, precision);
+        let names = precision.exports(stem);
         let Some(name) = names.iter().find(|name| folder.join(name).is_file()) else {
             return Err(Error::model_missing(model, format!("{} is not there", names.join(" or "))));
         };
@@ -71,16 +71,6 @@ impl Export {
         model_proto(&map, &mut refers)?;
         refers.found
     }
-}
-
-/// How the file of a precision may be called.
-fn names(stem: &str, precision: Precision) -> Vec<String> {
-    let endings: &[&str] = match precision {
-        Precision::F32 => &[""],
-        Precision::F16 => &["_fp16"],
-        Precision::Int8 => &["_int8", "_quantized"],
-    };
-    endings.iter().map(|ending| format!("onnx/{stem}{ending}.onnx")).collect()
 }
 
 /// SHA-256 over exports and the files that they refer to.

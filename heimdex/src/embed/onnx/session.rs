@@ -188,8 +188,9 @@ fn session(
         .with_execution_providers(providers)?
         .with_intra_threads(threads(options))?
         .with_inter_threads(1)?
-        // Threads that wait for the next batch leave the cores to the decoder.
-        .with_intra_op_spinning(false)?
+        // Threads are quick to go on inside a batch, and leave the cores to the decoder after it.
+        .with_intra_op_spinning(true)?
+        .with_config_entry("session.force_spinning_stop", "1")?
         // Patterns are kept for every shape that was seen.
         .with_memory_pattern(one_shape)?
         .commit_from_file(&file.path)

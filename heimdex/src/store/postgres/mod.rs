@@ -24,7 +24,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, Connection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{
@@ -36,6 +36,9 @@ use crate::{Error, LibraryId, Result, SceneId, Stage, VideoId};
 
 /// Connections of a store at most.
 const CONNECTIONS: u32 = 10;
+
+/// How long a database may take to answer at first.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a caller waits for one of them.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -90,12 +93,18 @@ impl PostgresStore {
             // Estimates of parts that change much make better plans than reused ones; and compiling a
             // query takes longer than most of them run.
             .options([("search_path", "heimdex,public"), ("plan_cache_mode", "force_custom_plan"), ("jit", "off")]);
+        // A pool tries again for as long as it waits for a connection; an address that is wrong is said
+        // to be so at once.
+        let connecting = || format!("connecting to {address}");
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+            Ok(Ok(connection)) => connection.close().await.map_err(|e| Error::store(connecting(), e))?,
+            Ok(Err(error)) => return Err(Error::store(connecting(), error)),
+            Err(_) => return Err(Error::store(connecting(), "it does not answer")),
+        }
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(|e| Error::store(format!("connecting to {address}"), e))?;
+            .connect_lazy_with(options);
         Ok(Self { pool, address })
     }
 

@@ -187,6 +187,46 @@ async fn a_failure_in_the_middle_of_a_write_changes_nothing() {
     store.close().await;
 }
 
+/// A disk that is full has a name, and what was stored before is whole.
+#[tokio::test]
+#[ignore = "needs a small disk: benches/faults.sh makes one"]
+async fn a_full_disk_is_named() {
+    let small = std::env::var("HEIMDEX_TEST_SMALL_DISK").unwrap();
+    let mut database = Database::make().await.unwrap();
+    let server = PgPool::connect(&std::env::var("DATABASE_URL").unwrap()).await.unwrap();
+    let move_it = format!("ALTER DATABASE {} SET TABLESPACE small", database.name);
+    for sql in [&format!("CREATE TABLESPACE small LOCATION '{small}'"), &move_it] {
+        sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(&server).await.unwrap();
+    }
+    let store = PostgresStore::connect(&database.url).await.unwrap();
+    let says = vec!["some words that are said"; 200];
+    let mut stored = Vec::new();
+    let error = loop {
+        let n = stored.len() as u64;
+        let video = testing::video(&format!("v{n}"), n, &says);
+        match store.replace_video(library(), &video).await {
+            Ok(()) => stored.push(video),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("the disk of the database is full"), "{error}");
+    assert!(stored.len() > 10);
+    for video in &stored {
+        assert_eq!(store.indexed_video(library(), video.video.id).await.unwrap().as_ref(), Some(video));
+    }
+    assert_eq!(store.videos(library(), Page { limit: 1, after: None }).await.unwrap().1, stored.len() as u64);
+    for video in &stored[..stored.len() / 2] {
+        store.delete_video(library(), video.video.id).await.unwrap();
+    }
+    sqlx::query("VACUUM FULL").execute(&store.pool).await.unwrap();
+    store.replace_video(library(), &stored[0]).await.unwrap();
+    store.close().await;
+    database.name.push_str(" WITH (FORCE)");
+    let drop = format!("DROP DATABASE {}", database.name);
+    sqlx::query(sqlx::AssertSqlSafe(drop)).execute(&server).await.unwrap();
+    sqlx::query("DROP TABLESPACE small").execute(&server).await.unwrap();
+}
+
 /// What scores follow from is what is there, after any number of changes.
 #[tokio::test]
 async fn counts_of_words_are_exact() {

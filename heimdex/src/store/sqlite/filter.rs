@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, SqlitePool};
 
-use super::{failed, library_bytes, video_id};
+use super::{failed, library_bytes, scene_id, video_id};
 use crate::store::Filter;
 use crate::store::parts::{date, language_codes};
-use crate::{Error, LibraryId, Result, SceneId, VideoId};
+use crate::{Error, LibraryId, Result, SceneId, Span, VideoId};
 
 /// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
 pub(super) async fn allowed_videos(
@@ -84,9 +84,16 @@ pub(super) async fn tagged_scenes(
         .fetch_all(pool)
         .await
         .map_err(&failed)?;
-    let scene = |(video, ordinal): &(Vec<u8>, i64)| {
-        let ordinal = u32::try_from(*ordinal).map_err(|e| Error::store("a scene's number", e))?;
-        Ok(SceneId { video: video_id(video)?, ordinal })
-    };
-    rows.iter().map(scene).collect::<Result<_>>().map(Some)
+    rows.iter().map(|(video, ordinal)| scene_id(video, *ordinal)).collect::<Result<_>>().map(Some)
+}
+
+/// Videos as a JSON list of what `unhex` reads; `None` where any may be found.
+pub(super) fn listed(videos: Option<&BTreeSet<VideoId>>) -> Result<Option<String>> {
+    let ids = videos.map(|v| v.iter().map(|v| v.0.simple().to_string()).collect::<Vec<_>>());
+    ids.as_ref().map(super::json).transpose()
+}
+
+/// What scenes have to end after and begin before, in microseconds.
+pub(super) fn bounds(within: Option<Span>) -> (i64, i64) {
+    within.map_or((i64::MIN, i64::MAX), |w| (w.start.as_micros(), w.end.as_micros()))
 }

@@ -131,6 +131,11 @@ fn video_id(bytes: &[u8]) -> Result<VideoId> {
     uuid::Uuid::from_slice(bytes).map(VideoId).map_err(|e| Error::store("a video id in the index", e))
 }
 
+fn scene_id(video: &[u8], ordinal: i64) -> Result<SceneId> {
+    let ordinal = u32::try_from(ordinal).map_err(|e| Error::store("a scene's number", e))?;
+    Ok(SceneId { video: video_id(video)?, ordinal })
+}
+
 #[async_trait]
 impl IndexStore for SqliteStore {
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use sqlx::{Row, SqlitePool};
 
-use super::filter::allowed_videos;
+use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows};
-use super::{failed, library_bytes, video_id};
+use super::{failed, library_bytes, scene_id};
 use crate::annotate::Tag;
 use crate::store::parts::{best_first, wanted_tags};
 use crate::store::{Filter, ScoredScene, tag_key};
-use crate::{Error, LibraryId, Result, SceneId, VideoId};
+use crate::{LibraryId, Result, VideoId};
 
 /// Stores the tags of a video's scenes, given in order of ordinal.
 pub(super) async fn insert(
@@ -42,9 +42,7 @@ pub(super) async fn search(
 ) -> Result<Vec<ScoredScene>> {
     let failed = failed("searching tags");
     let allowed = allowed_videos(pool, library, filter).await?;
-    let videos: Option<Vec<String>> = allowed.map(|v| v.iter().map(|v| v.0.simple().to_string()).collect());
-    let (start, end) =
-        filter.within.map_or((i64::MIN, i64::MAX), |w| (w.start.as_micros(), w.end.as_micros()));
+    let (start, end) = bounds(filter.within);
     let sql = format!(
         "SELECT video_id, ordinal, sum(score) AS score FROM (
              SELECT t.video_id, t.ordinal, t.label, max(t.score) AS score FROM tags t
@@ -59,7 +57,7 @@ pub(super) async fn search(
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(library_bytes(library))
         .bind(super::json(&tags)?)
-        .bind(videos.as_ref().map(super::json).transpose()?)
+        .bind(listed(allowed.as_ref())?)
         .bind(start)
         .bind(end)
         .bind(wanted(filter)?)
@@ -69,11 +67,10 @@ pub(super) async fn search(
         .map_err(&failed)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let video = video_id(row.try_get("video_id").map_err(&failed)?)?;
-        let ordinal: i64 = row.try_get("ordinal").map_err(&failed)?;
-        let ordinal = u32::try_from(ordinal).map_err(|e| Error::store("a scene's number", e))?;
+        let video = row.try_get("video_id").map_err(&failed)?;
+        let scene = scene_id(video, row.try_get("ordinal").map_err(&failed)?)?;
         let score: f64 = row.try_get("score").map_err(&failed)?;
-        found.push(ScoredScene { scene: SceneId { video, ordinal }, score: score as f32, time: None });
+        found.push(ScoredScene { scene, score: score as f32, time: None });
     }
     found.sort_by(best_first);
     Ok(found)

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use sqlx::{Row, Sqlite, SqliteExecutor, SqlitePool};
 
-use super::filter::allowed_videos;
+use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows, last_id};
-use super::{failed, library_bytes, tags, video_bytes, video_id};
+use super::{failed, library_bytes, scene_id, tags, video_bytes};
 use crate::store::parts::best_first;
 use crate::store::{Filter, IndexedVideo, ScoredScene, TextQuery};
-use crate::{Error, LibraryId, Result, SceneId, Span, VideoId};
+use crate::{LibraryId, Result, Span, VideoId};
 
 /// The columns of a full-text table for the channels that every video has; all others share one.
 const COLUMNS: [&str; 2] = ["speech", "title"];
@@ -191,10 +191,8 @@ struct From {
 async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) -> Result<Vec<ScoredScene>> {
     let From { table, library, videos, within, tags } = from;
     let scene = scene_of(tags.is_some());
-    let (start, end) = within.map_or((i64::MIN, i64::MAX), |w| (w.start.as_micros(), w.end.as_micros()));
-    let ids: Option<Vec<String>> =
-        videos.as_ref().map(|v| v.iter().map(|v| v.0.simple().to_string()).collect());
-    let sql = if ids.is_none() && within.is_none() && tags.is_none() {
+    let (start, end) = bounds(*within);
+    let sql = if videos.is_none() && within.is_none() && tags.is_none() {
         format!(
             "SELECT t.video_id, coalesce(t.ordinal, {scene}) AS scene, f.rank
              FROM (SELECT rowid, rank FROM {table}
@@ -215,7 +213,7 @@ async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) 
         .bind(start)
         .bind(end)
         .bind(i64::try_from(depth).unwrap_or(i64::MAX))
-        .bind(ids.as_ref().map(super::json).transpose()?)
+        .bind(listed(videos.as_ref())?)
         .bind(library_bytes(*library))
         .bind(tags)
         .fetch_all(pool)
@@ -226,9 +224,8 @@ async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) 
         let failed = failed("reading what matched");
         let Some(ordinal) = row.try_get::<Option<i64>, _>("scene").map_err(&failed)? else { continue };
         let rank: f64 = row.try_get("rank").map_err(&failed)?;
-        let video = video_id(row.try_get("video_id").map_err(&failed)?)?;
-        let ordinal = u32::try_from(ordinal).map_err(|e| Error::store("a scene's number", e))?;
-        found.push(ScoredScene { scene: SceneId { video, ordinal }, score: -rank as f32, time: None });
+        let scene = scene_id(row.try_get("video_id").map_err(&failed)?, ordinal)?;
+        found.push(ScoredScene { scene, score: -rank as f32, time: None });
     }
     Ok(found)
 }
