@@ -10,7 +10,8 @@ use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
 use crate::index::{
-    IndexOptions, IndexReport, Pipeline, SwitchProgress, SwitchReport, delete_leftovers, index_video, switch_models,
+    IndexOptions, IndexReport, Pipeline, SwitchProgress, SwitchReport, delete_leftovers, index_video,
+    switch_models,
 };
 use crate::media::RgbPicture;
 use crate::search::{SearchPage, SearchRequest};
@@ -294,10 +295,7 @@ impl Heimdex {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such video.
     pub async fn remove(&self, id: VideoId) -> Result<()> {
         let Inner { store, library, .. } = &*self.inner;
-        store
-            .delete_video(*library, id)
-            .await?
-            .ok_or_else(|| Error::not_found("video", id.to_string()))?;
+        store.delete_video(*library, id).await?.ok_or_else(|| Error::not_found("video", id.to_string()))?;
         self.finish_deletions().await?;
         // And what a run that failed wrote before there was an index.
         match self.inner.pipeline().thumbnails() {

@@ -10,7 +10,7 @@ use crate::store::{Ended, Heard, Held, IndexTask, Job, PostgresStore, Recorded};
 use crate::{Cancel, Error, Heimdex, Indexing, Result};
 
 /// How long a worker may be silent before another takes its job.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// Until a failed job is tried again; six times as long after the second failure.
 const BACKOFF: Duration = Duration::from_secs(10);
@@ -27,7 +27,8 @@ impl Indexing {
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the database fails; nothing is listed then.
     pub async fn enqueue(self, queue: &PostgresStore) -> Result<i64> {
         let video = placeholder_of(&self.options)?;
-        let absolute = |path| std::path::absolute(&path).map(|path| to_text(&path)).map_err(|e| Error::io(path, e));
+        let absolute =
+            |path| std::path::absolute(&path).map(|path| to_text(&path)).map_err(|e| Error::io(path, e));
         let mut task = IndexTask::default();
         task.source.clone_from(&video.source);
         task.title = self.options.title;
@@ -84,7 +85,10 @@ pub struct Working {
 
 impl fmt::Debug for Working {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Working").field("name", &self.name).field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("Working")
+            .field("name", &self.name)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,11 +146,13 @@ impl Working {
                     boxed(self.job(&held)).await;
                     continue;
                 }
-                Ok(None) if self.until_empty => match boxed(self.queue.has_open_jobs(self.library.library())).await {
-                    Ok(false) => break,
-                    Ok(true) => {}
-                    Err(error) => tracing::warn!(%error, "the queue does not answer"),
-                },
+                Ok(None) if self.until_empty => {
+                    match boxed(self.queue.has_open_jobs(self.library.library())).await {
+                        Ok(false) => break,
+                        Ok(true) => {}
+                        Err(error) => tracing::warn!(%error, "the queue does not answer"),
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the queue does not answer"),
             }

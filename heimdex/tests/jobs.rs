@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use heimdex::index::Pipeline;
-use heimdex::store::{JobState, Page, PostgresStore, SqliteStore, VideoState};
+use heimdex::store::{IndexStore, JobState, Page, PostgresStore, SqliteStore, VideoState};
 use heimdex::{Cancel, Error, Heimdex, LibraryId};
 use sqlx::{Connection, PgConnection};
 
@@ -94,7 +94,6 @@ async fn killed_workers_lose_and_double_nothing() {
     let store = PostgresStore::connect(&database.url).await.unwrap();
     let library = LibraryId::default();
     let listed = Page { limit: 100, after: None };
-    use heimdex::store::IndexStore;
     let (placeholders, count) = store.videos(library, listed).await.unwrap();
     assert_eq!(count as usize, paths.len());
     assert!(placeholders.iter().all(|v| v.state == VideoState::Validating));
@@ -106,7 +105,8 @@ async fn killed_workers_lose_and_double_nothing() {
         random ^= random << 17;
         random % below
     };
-    let start = || -> Child { heimdex(&database.url, folder, &worker).stderr(Stdio::null()).spawn().unwrap() };
+    let start =
+        || -> Child { heimdex(&database.url, folder, &worker).stderr(Stdio::null()).spawn().unwrap() };
     let mut workers = [start(), start()];
     let mut killed = 0;
     while killed < kills {

@@ -62,20 +62,38 @@ async fn both_stores_find_the_same() {
     let Some(database) = Database::make().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let paths = videos(folder.path());
-    let one = open(SqliteStore::open(folder.path().join("library.db")).await.unwrap(), &folder.path().join("a"));
+    let one =
+        open(SqliteStore::open(folder.path().join("library.db")).await.unwrap(), &folder.path().join("a"));
     let two = open(PostgresStore::connect(&database.url).await.unwrap(), &folder.path().join("b"));
     let mut scenes = Vec::new();
     for path in &paths {
         let report = one.index(path).await.unwrap();
         two.index(path).await.unwrap();
-        let (a, b) = (one.indexed_video(report.id).await.unwrap(), two.indexed_video(report.id).await.unwrap());
+        let (a, b) =
+            (one.indexed_video(report.id).await.unwrap(), two.indexed_video(report.id).await.unwrap());
         assert_eq!(a, b);
-        scenes.extend(a.scenes.iter().map(|s| heimdex::SceneId { video: report.id, ordinal: s.scene.ordinal }));
+        scenes
+            .extend(a.scenes.iter().map(|s| heimdex::SceneId { video: report.id, ordinal: s.scene.ordinal }));
     }
     let mut compared = 0;
     let texts = [
-        "red car", "car", "the", "rain", "\"red car\"", "\"red car\" rain", "미나", "자동차", "ㅋㅋㅋ", "ㅋ", "東京",
-        "红色", "red carpet nothing", "video", "xyzzy", "a red car in the rain", "12",
+        "red car",
+        "car",
+        "the",
+        "rain",
+        "\"red car\"",
+        "\"red car\" rain",
+        "미나",
+        "자동차",
+        "ㅋㅋㅋ",
+        "ㅋ",
+        "東京",
+        "红色",
+        "red carpet nothing",
+        "video",
+        "xyzzy",
+        "a red car in the rain",
+        "12",
     ];
     let mut requests: Vec<SearchRequest> = texts.iter().map(|text| SearchRequest::new(*text)).collect();
     for scene in &scenes[..4] {
@@ -100,8 +118,13 @@ async fn both_stores_find_the_same() {
                 _ => {}
             }
             loop {
-                let (a, b) = (one.search_with(&request).await.unwrap(), two.search_with(&request).await.unwrap());
-                assert_eq!(serde_json::to_string(&a).unwrap(), serde_json::to_string(&b).unwrap(), "{request:?}");
+                let (a, b) =
+                    (one.search_with(&request).await.unwrap(), two.search_with(&request).await.unwrap());
+                assert_eq!(
+                    serde_json::to_string(&a).unwrap(),
+                    serde_json::to_string(&b).unwrap(),
+                    "{request:?}"
+                );
                 compared += a.hits.len();
                 let Some(next) = a.next else { break };
                 request.cursor = Some(next);
@@ -117,7 +140,8 @@ async fn a_sidecar_rebuilds_the_index() {
     let Some(database) = Database::make().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = &videos(folder.path())[1];
-    let one = open(SqliteStore::open(folder.path().join("library.db")).await.unwrap(), &folder.path().join("a"));
+    let one =
+        open(SqliteStore::open(folder.path().join("library.db")).await.unwrap(), &folder.path().join("a"));
     let report = one.index(path).await.unwrap();
     assert!(report.stages.iter().any(|s| s.stage == heimdex::Stage::Sidecar));
     let index = one.indexed_video(report.id).await.unwrap();

@@ -162,7 +162,8 @@ CREATE TABLE vectors (
     PRIMARY KEY (library_id, video_id, ordinal, space_id, position),
     FOREIGN KEY (library_id, video_id) REFERENCES videos ON DELETE CASCADE,
     FOREIGN KEY (library_id, space_id) REFERENCES spaces
-);
+-- Vectors of which two fit on a page stay in their rows: looking at each is several times as fast.
+) WITH (toast_tuple_target = 4040);
 
 CREATE INDEX vectors_of_space ON vectors (library_id, space_id, video_id);
 

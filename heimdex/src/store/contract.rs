@@ -312,8 +312,8 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
 
     /// Scenes by the cosine of their best vector in `space`, best first. Scores are exact, and there
     /// are never fewer scenes than there could be. Of the best, at least 99 of 100 are found at any
-    /// filter; a store says when it finds all. SQLite always does, Postgres where at most 10,000
-    /// vectors pass the filter.
+    /// filter; a store says when it finds all. SQLite always does, Postgres where few vectors
+    /// pass the filter: 10,000, or 3,000 of more than 960 dimensions.
     ///
     /// # Errors
     /// [`ErrorKind::Space`] when the library has no such space, or the query has another size.

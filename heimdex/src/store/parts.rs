@@ -152,17 +152,24 @@ mod tests {
     async fn dates_are_those_of_sqlite() {
         let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
         for text in [
-            "1970-01-01", "2024-02-29T12:00:00Z", "2024-02-29 12:00", "2024-02-29T21:00:00.250+09:00",
-            "1904-01-01T00:00:00.000000Z", "2023-02-31", "2024-13-01", "2024-02-29T23:59:59-08:00", "noon",
-            "2024-02-29T12", "2024-2-9",
+            "1970-01-01",
+            "2024-02-29T12:00:00Z",
+            "2024-02-29 12:00",
+            "2024-02-29T21:00:00.250+09:00",
+            "1904-01-01T00:00:00.000000Z",
+            "2023-02-31",
+            "2024-13-01",
+            "2024-02-29T23:59:59-08:00",
+            "noon",
+            "2024-02-29T12",
+            "2024-2-9",
         ] {
-            let ms: Option<i64> = sqlx::query_scalar(
-                "SELECT CAST(round((julianday(?) - 2440587.5) * 86400000) AS INTEGER)",
-            )
-            .bind(text)
-            .fetch_one(&pool)
-            .await
-            .unwrap();
+            let ms: Option<i64> =
+                sqlx::query_scalar("SELECT CAST(round((julianday(?) - 2440587.5) * 86400000) AS INTEGER)")
+                    .bind(text)
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
             assert_eq!(date_ms(text), ms, "{text}");
         }
     }

@@ -38,14 +38,18 @@ pub(crate) async fn import(global: &Global, files: &[PathBuf]) -> Outcome {
         let path = file.to_string_lossy();
         match result {
             Ok(video) if global.json => {
-                output::json(&json!({"event": "imported", "path": path, "video": video.video.id, "scenes": video.scenes.len()}))?;
+                output::json(
+                    &json!({"event": "imported", "path": path, "video": video.video.id, "scenes": video.scenes.len()}),
+                )?;
             }
             Ok(video) if !global.quiet => {
                 output::note(format!("{}: {}", safe(&path), count(video.scenes.len(), "scene")));
             }
             Ok(_) => {}
             Err(error) if global.json => {
-                output::json(&json!({"event": "failed", "path": path, "error": {"kind": error.kind(), "message": error.to_string()}}))?;
+                output::json(
+                    &json!({"event": "failed", "path": path, "error": {"kind": error.kind(), "message": error.to_string()}}),
+                )?;
             }
             Err(error) => output::note(format!("failed: {}: {}", safe(&path), safe(&error.to_string()))),
         }

@@ -73,9 +73,12 @@ pub(crate) async fn work(global: &Global, args: WorkerArgs) -> Outcome {
         .cancel(&cancel)
         .on_end(move |job, result| {
             if json {
-                let error = result.as_ref().err().map(|e| json!({"kind": e.kind(), "message": e.to_string()}));
+                let error =
+                    result.as_ref().err().map(|e| json!({"kind": e.kind(), "message": e.to_string()}));
                 // A reader that is gone does not stop the work.
-                let _ = output::json(&json!({"event": "job", "job": job, "report": result.as_ref().ok(), "error": error}));
+                let _ = output::json(
+                    &json!({"event": "job", "job": job, "report": result.as_ref().ok(), "error": error}),
+                );
             } else if !quiet {
                 let source = safe(&job.task.source);
                 match result {

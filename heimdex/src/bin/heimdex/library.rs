@@ -77,7 +77,8 @@ impl Place {
         match &self.database {
             Some(url) => PostgresStore::connect(url).await,
             None => {
-                let message = "goes with a database; name one with --library postgres://USER:PASSWORD@HOST/DATABASE";
+                let message =
+                    "goes with a database; name one with --library postgres://USER:PASSWORD@HOST/DATABASE";
                 Err(Error::invalid(what, message))
             }
         }
@@ -253,7 +254,11 @@ pub(crate) async fn migrate(global: &Global, args: MigrateArgs) -> Outcome {
     let place = Place::with_database(global, args.database_url.as_ref())?;
     if args.dry_run {
         let Some(url) = &place.database else {
-            return Err(Error::invalid("dry-run", "goes with a database; a file is brought up to date when opened").into());
+            return Err(Error::invalid(
+                "dry-run",
+                "goes with a database; a file is brought up to date when opened",
+            )
+            .into());
         };
         let sql = PostgresStore::pending_migrations(url).await?;
         if global.json {

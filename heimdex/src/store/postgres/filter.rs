@@ -35,7 +35,8 @@ pub(super) async fn allowed_videos(
     if none {
         return Ok(given.map(|given| given.into_iter().collect()));
     }
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT video_id FROM videos WHERE searchable AND library_id = ");
+    let mut sql =
+        QueryBuilder::<Postgres>::new("SELECT video_id FROM videos WHERE searchable AND library_id = ");
     sql.push_bind(library.0);
     if let Some(least) = min_duration {
         sql.push(" AND duration_us >= ").push_bind(least.as_micros());

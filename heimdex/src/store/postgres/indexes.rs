@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, PgPool};
 
@@ -56,7 +57,9 @@ async fn build_alone(connection: &mut PgConnection) -> sqlx::Result<Vec<String>>
     for (space_id, dim, count) in spaces {
         let name = index_name(space_id);
         let whole = there.remove(&name);
-        let Some(expression) = index_expression(dim).filter(|_| count > FEW || whole.is_some()) else { continue };
+        let Some(expression) = index_expression(dim).filter(|_| count > FEW || whole.is_some()) else {
+            continue;
+        };
         if whole == Some(true) {
             continue;
         }
@@ -97,7 +100,8 @@ async fn make(
     );
     let result = sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(&mut *connection).await;
     // Several processes share their memory in a place that containers keep small; one needs none of it.
-    let crowded = result.as_ref().err().and_then(sqlx::Error::as_database_error).and_then(|e| e.code());
+    let crowded =
+        result.as_ref().err().and_then(sqlx::Error::as_database_error).and_then(DatabaseError::code);
     if crowded.as_deref() != Some("53100") && crowded.as_deref() != Some("53200") {
         return result.map(|_| ());
     }

@@ -312,7 +312,12 @@ impl PostgresStore {
     }
 
     /// Records how work on a job ended, with what that means for its video, in one transaction.
-    pub(crate) async fn end_job(&self, held: &Held, ended: &Ended<'_>, backoff: Duration) -> Result<Recorded> {
+    pub(crate) async fn end_job(
+        &self,
+        held: &Held,
+        ended: &Ended<'_>,
+        backoff: Duration,
+    ) -> Result<Recorded> {
         let failed = failed("ending a job");
         let mut tx = self.pool.begin().await.map_err(&failed)?;
         let hold: Option<Option<Uuid>> =
@@ -336,7 +341,11 @@ impl PostgresStore {
             Ended::Failed(error) => ("queued", Some(*error)),
         };
         // Ten seconds, then a minute.
-        let wait = if matches!(ended, Ended::Failed(_)) { backoff * 6_u32.pow(failures as u32 - 1) } else { Duration::ZERO };
+        let wait = if matches!(ended, Ended::Failed(_)) {
+            backoff * 6_u32.pow(failures as u32 - 1)
+        } else {
+            Duration::ZERO
+        };
         sqlx::query(
             "UPDATE jobs SET state = $3, failures = $4, error_kind = $5, error = $6, hold = NULL, leased_until = NULL,
                  run_at = now() + $7 * interval '1 microsecond',

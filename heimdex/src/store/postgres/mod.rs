@@ -14,9 +14,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use jobs::{IndexTask, Job, JobState};
 #[cfg(feature = "media")]
 pub(crate) use jobs::{Ended, Heard, Held, Recorded};
+pub use jobs::{IndexTask, Job, JobState};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,8 +24,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{ConnectOptions, Connection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use super::{
     Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VectorRow,
@@ -92,7 +92,11 @@ impl PostgresStore {
             .application_name("heimdex")
             // Estimates of parts that change much make better plans than reused ones; and compiling a
             // query takes longer than most of them run.
-            .options([("search_path", "heimdex,public"), ("plan_cache_mode", "force_custom_plan"), ("jit", "off")]);
+            .options([
+                ("search_path", "heimdex,public"),
+                ("plan_cache_mode", "force_custom_plan"),
+                ("jit", "off"),
+            ]);
         // A pool tries again for as long as it waits for a connection; an address that is wrong is said
         // to be so at once.
         let connecting = || format!("connecting to {address}");

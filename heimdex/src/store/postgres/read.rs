@@ -69,11 +69,7 @@ fn record(row: &PgRow) -> Result<VideoRecord> {
     })
 }
 
-pub(super) async fn video(
-    pool: &PgPool,
-    library: LibraryId,
-    video: VideoId,
-) -> Result<Option<VideoRecord>> {
+pub(super) async fn video(pool: &PgPool, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {
     let mut connection = pool.acquire().await.map_err(failed("reading a video"))?;
     video_in(&mut connection, library, video).await
 }
@@ -94,11 +90,7 @@ pub(super) async fn video_in(
     row.as_ref().map(record).transpose()
 }
 
-pub(super) async fn videos(
-    pool: &PgPool,
-    library: LibraryId,
-    page: Page,
-) -> Result<(Vec<VideoRecord>, u64)> {
+pub(super) async fn videos(pool: &PgPool, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)> {
     let failed = failed("listing videos");
     let mut tx = snapshot(pool).await.map_err(&failed)?;
     let total: i64 = sqlx::query_scalar("SELECT count(*) FROM videos WHERE library_id = $1")
@@ -231,11 +223,7 @@ fn keyframe(row: &PgRow) -> Result<Keyframe> {
     })
 }
 
-pub(super) async fn scenes(
-    pool: &PgPool,
-    library: LibraryId,
-    ids: &[SceneId],
-) -> Result<Vec<SceneRecord>> {
+pub(super) async fn scenes(pool: &PgPool, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
     let failed = failed("reading scenes");
     let mut tx = snapshot(pool).await.map_err(&failed)?;
     let videos: Vec<uuid::Uuid> = ids.iter().map(|id| id.video.0).collect();
@@ -340,11 +328,7 @@ pub(super) async fn checkpoint(
     .map_err(failed("reading a stage's output"))
 }
 
-pub(super) async fn stages(
-    pool: &PgPool,
-    library: LibraryId,
-    video: VideoId,
-) -> Result<Vec<StageRecord>> {
+pub(super) async fn stages(pool: &PgPool, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>> {
     let rows = sqlx::query(
         "SELECT stage, state, started_us, ended_us, reused, error_kind, error FROM stages
          WHERE library_id = $1 AND video_id = $2 ORDER BY position",

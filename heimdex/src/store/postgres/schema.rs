@@ -174,6 +174,8 @@ pub(super) async fn migrate(pool: &PgPool, address: &str) -> Result<()> {
             format!("{address} was made by a newer Heimdex"),
             format!("it has schema version {version}"),
         )),
-        Err(error) => Err(Error::store(format!("preparing {address}; it needs pgvector 0.8 or newer"), error)),
+        Err(error) => {
+            Err(Error::store(format!("preparing {address}; it needs pgvector 0.8 or newer"), error))
+        }
     }
 }

@@ -35,15 +35,17 @@ pub(super) async fn stage(pool: &PgPool, library: LibraryId, video: &IndexedVide
     }
     vectors::insert(&mut tx, library, video, &held).await?;
     let tags: Vec<&[Tag]> = video.scenes.iter().map(|s| s.tags.as_slice()).collect();
-    sqlx::query("INSERT INTO staged (library_id, video_id, settings, spaces, tags) VALUES ($1, $2, $3, $4, $5)")
-        .bind(library.0)
-        .bind(id.0)
-        .bind(json(&video.video.settings)?)
-        .bind(json(&video.spaces)?)
-        .bind(json(&tags)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    sqlx::query(
+        "INSERT INTO staged (library_id, video_id, settings, spaces, tags) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(library.0)
+    .bind(id.0)
+    .bind(json(&video.video.settings)?)
+    .bind(json(&video.spaces)?)
+    .bind(json(&tags)?)
+    .execute(&mut *tx)
+    .await
+    .map_err(&failed)?;
     forget_checkpoints(&mut tx, library, id).await?;
     tx.commit().await.map_err(&failed)
 }
@@ -78,11 +80,12 @@ pub(super) async fn switch(pool: &PgPool, library: LibraryId) -> Result<u64> {
     if missing > 0 {
         return Ok(missing.unsigned_abs());
     }
-    let videos: Vec<Uuid> = sqlx::query_scalar("SELECT video_id FROM staged WHERE library_id = $1 ORDER BY 1")
-        .bind(library.0)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    let videos: Vec<Uuid> =
+        sqlx::query_scalar("SELECT video_id FROM staged WHERE library_id = $1 ORDER BY 1")
+            .bind(library.0)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(&failed)?;
     let mut spaces = BTreeSet::new();
     for video in videos {
         spaces.extend(take(&mut tx, library, VideoId(video)).await?);

@@ -75,8 +75,10 @@ async fn rows_match_their_tables() {
         .fetch_all(&store.pool)
         .await
         .unwrap();
-        let mut found: Vec<(String, String)> =
-            found.into_iter().filter(|(name, _)| !matches!(name.as_str(), "library_id" | "video_id")).collect();
+        let mut found: Vec<(String, String)> = found
+            .into_iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "library_id" | "video_id"))
+            .collect();
         let mut written: Vec<(String, String)> =
             table.columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect();
         found.sort();
@@ -169,7 +171,9 @@ async fn a_failure_in_the_middle_of_a_write_changes_nothing() {
         .execute(&store.pool)
         .await
         .unwrap();
-    for table in ["videos", "shots", "keyframes", "segments", "scenes", "texts", "tags", "vectors", "libraries"] {
+    for table in
+        ["videos", "shots", "keyframes", "segments", "scenes", "texts", "tags", "vectors", "libraries"]
+    {
         let event = if table == "libraries" { "UPDATE" } else { "INSERT" };
         let sql = format!("CREATE TRIGGER fails BEFORE {event} ON {table} EXECUTE FUNCTION fails()");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&store.pool).await.unwrap();
@@ -270,10 +274,12 @@ async fn large_spaces_are_indexed() {
     sqlx::query(sql).execute(&mut connection).await.unwrap_err();
     drop(connection);
     let valid = async || -> Option<bool> {
-        sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('heimdex.vectors_1')")
-            .fetch_optional(&store.pool)
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('heimdex.vectors_1')",
+        )
+        .fetch_optional(&store.pool)
+        .await
+        .unwrap()
     };
     assert_eq!(valid().await, Some(false), "the making was interrupted");
     assert_eq!(store.build_indexes().await.unwrap(), ["vectors_1"]);
@@ -324,7 +330,7 @@ mod queue {
     use super::*;
     use crate::store::{IndexTask, JobState, VideoState};
 
-    const LEASE: Duration = Duration::from_secs(60);
+    const LEASE: Duration = Duration::from_mins(1);
 
     /// A lease that has run out before anybody can look.
     const NO_LEASE: Duration = Duration::ZERO;
@@ -336,8 +342,7 @@ mod queue {
     }
 
     async fn enqueue(store: &PostgresStore, name: &str) -> i64 {
-        let mut task = IndexTask::default();
-        task.source = name.to_owned();
+        let task = IndexTask { source: name.to_owned(), ..IndexTask::default() };
         store.enqueue(library(), &placeholder(name), &task).await.unwrap()
     }
 
@@ -350,10 +355,12 @@ mod queue {
     #[tokio::test]
     async fn a_video_and_its_job_are_written_together() {
         let (store, _database) = open!();
-        sqlx::query("CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
-            .execute(&store.pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
+        )
+        .execute(&store.pool)
+        .await
+        .unwrap();
         for table in ["jobs", "videos"] {
             let sql = format!("CREATE TRIGGER fails BEFORE INSERT ON {table} EXECUTE FUNCTION fails()");
             sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&store.pool).await.unwrap();

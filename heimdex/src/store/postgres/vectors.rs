@@ -16,8 +16,12 @@ use crate::store::parts::best_first;
 use crate::store::{Filter, IndexedVideo, ScoredScene, check_space};
 use crate::{Error, LibraryId, Result, SceneId, Timestamp, VideoId};
 
-/// So many vectors or fewer are looked at one by one.
+/// So many vectors of a space get no index, and so many that pass a filter are looked at one by one.
 pub(super) const FEW: i64 = 10_000;
+
+/// The same for vectors that are too long to stay in their rows, which take several times as long.
+const FEW_LONG: i64 = 3_000;
+const LONGEST_IN_ROW: i32 = 960;
 
 /// Vectors that travel in one statement.
 const AT_ONCE: usize = 1000;
@@ -30,7 +34,11 @@ const MOST_EF_SEARCH: usize = 1000;
 const ROUNDING: f32 = 1e-5;
 
 /// Whether a video's vectors are of spaces that are searched, and may be beside the others.
-pub(super) async fn spaces_are_known(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<bool> {
+pub(super) async fn spaces_are_known(
+    tx: &mut Tx<'_>,
+    library: LibraryId,
+    video: &IndexedVideo,
+) -> Result<bool> {
     let held = held(tx, library).await?;
     Ok(video.spaces.iter().all(|spec| {
         held.iter().any(|(held, active)| *active && held.space() == spec.space())
@@ -105,11 +113,12 @@ pub(super) async fn insert(
     without: &BTreeSet<String>,
 ) -> Result<()> {
     let failed = failed("storing vectors");
-    let numbers: Vec<(String, i32)> = sqlx::query_as("SELECT space, space_id FROM spaces WHERE library_id = $1")
-        .bind(library.0)
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let numbers: Vec<(String, i32)> =
+        sqlx::query_as("SELECT space, space_id FROM spaces WHERE library_id = $1")
+            .bind(library.0)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(&failed)?;
     let numbers: BTreeMap<String, i32> = numbers.into_iter().collect();
     let number = |space: &String| {
         numbers.get(space).copied().ok_or_else(|| Error::Space(format!("{space} is not listed")))
@@ -200,7 +209,10 @@ pub(super) async fn search(
             return Ok(found);
         }
     } else if !indexed && search.is_open() && !search.few().await? {
-        tracing::warn!(space, "a large space has no index yet: every vector is looked at; run `heimdex migrate`");
+        tracing::warn!(
+            space,
+            "a large space has no index yet: every vector is looked at; run `heimdex migrate`"
+        );
     }
     search.one_by_one().await
 }
@@ -233,10 +245,11 @@ impl Search<'_> {
     async fn few(&self) -> Result<bool> {
         let mut sql = QueryBuilder::<Postgres>::new("SELECT count(*) FROM (SELECT 1");
         self.push_source(&mut sql);
-        sql.push(" LIMIT ").push_bind(FEW + 1).push(") some_of_them");
+        let few = if self.dim > LONGEST_IN_ROW { FEW_LONG } else { FEW };
+        sql.push(" LIMIT ").push_bind(few + 1).push(") some_of_them");
         let count: i64 =
             sql.build_query_scalar().fetch_one(self.pool).await.map_err(failed("counting vectors"))?;
-        Ok(count <= FEW)
+        Ok(count <= few)
     }
 
     /// Looks at every vector. The products that Postgres makes choose, with room for their rounding,
@@ -246,7 +259,7 @@ impl Search<'_> {
         let mut depth = self.limit + 64;
         loop {
             let mut sql = QueryBuilder::<Postgres>::new(
-                "SELECT v.video_id, v.ordinal, v.time_us, v.embedding, (-(v.embedding <#> ",
+                "SELECT v.video_id, v.ordinal, v.position, v.time_us, v.embedding, (-(v.embedding <#> ",
             );
             // Vectors are of unit length: their product is their cosine.
             sql.push_bind(bound(self.query)).push("))::real AS product");
@@ -259,7 +272,8 @@ impl Search<'_> {
                 rows.last().map(|row| row.try_get("product")).transpose().map_err(&failed)?;
             let mut found = self.scored(&rows)?;
             // Equal scores are ordered by scene, so a group of them must not be cut in the middle.
-            let surely = found.get(self.limit - 1).zip(last).is_some_and(|(f, last)| f.score > last + ROUNDING);
+            let surely =
+                found.get(self.limit - 1).zip(last).is_some_and(|(f, last)| f.score > last + ROUNDING);
             if !full || surely {
                 found.truncate(self.limit);
                 return Ok(found);
@@ -286,7 +300,9 @@ impl Search<'_> {
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
-            let mut sql = QueryBuilder::<Postgres>::new("SELECT v.video_id, v.ordinal, v.time_us, v.embedding");
+            let mut sql = QueryBuilder::<Postgres>::new(
+                "SELECT v.video_id, v.ordinal, v.position, v.time_us, v.embedding",
+            );
             self.push_source(&mut sql);
             sql.push(format!(" ORDER BY v.{expression} <=> "));
             sql.push_bind(bound(self.query)).push(format!("::halfvec({})", self.dim));
@@ -308,7 +324,7 @@ impl Search<'_> {
     /// Scores in full precision, each scene by its best vector.
     fn scored(&self, rows: &[PgRow]) -> Result<Vec<ScoredScene>> {
         let failed = failed("reading vectors");
-        let mut best: BTreeMap<SceneId, ScoredScene> = BTreeMap::new();
+        let mut best: BTreeMap<SceneId, (ScoredScene, i32)> = BTreeMap::new();
         for row in rows {
             let video = VideoId(row.try_get("video_id").map_err(&failed)?);
             let ordinal = scene_number(row.try_get("ordinal").map_err(&failed)?)?;
@@ -316,14 +332,15 @@ impl Search<'_> {
             let pairs = self.query.as_slice().iter().zip(vector.as_slice());
             let score = pairs.map(|(q, v)| f64::from(*q) * f64::from(*v)).sum::<f64>() as f32;
             let time = Some(Timestamp::from_micros(row.try_get("time_us").map_err(&failed)?));
+            let position: i32 = row.try_get("position").map_err(&failed)?;
             let scored = ScoredScene { scene: SceneId { video, ordinal }, score, time };
-            let entry = best.entry(scored.scene).or_insert(scored);
-            // Of equal ones the first stands, as it does where all are in order.
-            if score > entry.score || score == entry.score && scored.time < entry.time {
-                *entry = scored;
+            let entry = best.entry(scored.scene).or_insert((scored, position));
+            // Of equal ones the first of the scene stands.
+            if best_first(&scored, &entry.0).then(position.cmp(&entry.1)).is_lt() {
+                *entry = (scored, position);
             }
         }
-        let mut found: Vec<ScoredScene> = best.into_values().collect();
+        let mut found: Vec<ScoredScene> = best.into_values().map(|(scored, _)| scored).collect();
         found.sort_by(best_first);
         Ok(found)
     }

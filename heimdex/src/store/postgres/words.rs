@@ -230,7 +230,8 @@ pub(super) async fn search(
     }
     let failed = failed("searching words");
     let mut sql = statement(library, channel, &wanted, required, &scenes, allowed);
-    sql.push(" ORDER BY score DESC, video_id, ordinal LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    sql.push(" ORDER BY score DESC, video_id, ordinal LIMIT ")
+        .push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = sql.build().fetch_all(pool).await.map_err(&failed)?;
     rows.iter()
         .map(|row| {

@@ -125,13 +125,14 @@ pub(super) async fn set_state(pool: &PgPool, library: LibraryId, video: &VideoRe
 /// As [`set_state`], as a part of more.
 pub(super) async fn set_state_in(tx: &mut Tx<'_>, library: LibraryId, video: &VideoRecord) -> Result<()> {
     take_turn(tx, library, video.id, Turn::OfVideo).await?;
-    let kept = sqlx::query("UPDATE videos SET state = $3 WHERE library_id = $1 AND video_id = $2 AND searchable")
-        .bind(library.0)
-        .bind(video.id.0)
-        .bind(variant_name(&video.state)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed("recording a video's state"))?;
+    let kept =
+        sqlx::query("UPDATE videos SET state = $3 WHERE library_id = $1 AND video_id = $2 AND searchable")
+            .bind(library.0)
+            .bind(video.id.0)
+            .bind(variant_name(&video.state)?)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed("recording a video's state"))?;
     if kept.rows_affected() == 0 {
         delete_rows(tx, library, video.id).await?;
         insert_record(tx, library, video, None).await?;
@@ -139,11 +140,7 @@ pub(super) async fn set_state_in(tx: &mut Tx<'_>, library: LibraryId, video: &Vi
     Ok(())
 }
 
-pub(super) async fn delete(
-    pool: &PgPool,
-    library: LibraryId,
-    video: VideoId,
-) -> Result<Option<Vec<String>>> {
+pub(super) async fn delete(pool: &PgPool, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>> {
     let failed = failed("deleting a video");
     let mut tx = pool.begin().await.map_err(&failed)?;
     take_turn(&mut tx, library, video, Turn::OfVideo).await?;

@@ -75,10 +75,8 @@ async fn a_full_disk_is_named() {
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.writer).await.unwrap();
     let limit = format!("PRAGMA max_page_count = {}", pages + 2);
     sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&store.writer).await.unwrap();
-    let error = store
-        .replace_video(library, &testing::video("a", 2, &vec!["some words"; 2000]))
-        .await
-        .unwrap_err();
+    let error =
+        store.replace_video(library, &testing::video("a", 2, &vec!["some words"; 2000])).await.unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert_eq!(store.indexed_video(library, before.video.id).await.unwrap(), Some(before));
     store.close().await;
