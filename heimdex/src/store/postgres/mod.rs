@@ -1,6 +1,8 @@
 //! The store of a team: Postgres with pgvector.
 
 mod filter;
+#[cfg(feature = "media")]
+mod holds;
 mod indexes;
 mod jobs;
 mod read;
@@ -15,7 +17,7 @@ mod write;
 mod tests;
 
 #[cfg(feature = "media")]
-pub(crate) use jobs::{Ended, Heard, Held, Recorded};
+pub(crate) use holds::{Ended, Heard, Held, Recorded};
 pub use jobs::{IndexTask, Job, JobState};
 
 use std::collections::BTreeMap;

@@ -325,8 +325,9 @@ async fn large_spaces_are_indexed() {
     store.close().await;
 }
 
+#[cfg(feature = "media")]
 mod queue {
-    use super::super::jobs::{Ended, Heard, Recorded};
+    use super::super::holds::{Ended, Heard, Recorded};
     use super::*;
     use crate::store::{IndexTask, JobState, VideoState};
 
