@@ -5,6 +5,8 @@ CREATE TABLE jobs (
     video_id     uuid NOT NULL,
     -- What to index and how, as JSON.
     task         text NOT NULL,
+    -- The same, asked for while it ran: to be done next.
+    next_task    text,
     -- queued, running, done, dead or cancelled.
     state        text NOT NULL DEFAULT 'queued',
     -- How often it failed, and how often its worker was lost.

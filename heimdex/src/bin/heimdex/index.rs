@@ -73,7 +73,12 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         tally.add(global, &screen, &path, named.contains(&path), result);
     }
     screen.clear();
-    place.build_indexes(global).await?;
+    // The videos are indexed in any case, and whoever stops wants no more work.
+    if !cancel.is_cancelled()
+        && let Err(error) = place.build_indexes(global).await
+    {
+        output::note(format!("vector indexes could not be made: {}", safe(&error.to_string())));
+    }
     tally.close(global, started.elapsed(), words_only && !args.model.no_model, &cancel)
 }
 

@@ -6,6 +6,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::jobs::{Job, job, mark_video};
+use super::write::{Turn, take_turn};
 use super::{PostgresStore, failed, storable};
 use crate::{Error, ErrorKind, LibraryId, Result, VideoId};
 
@@ -65,7 +66,6 @@ impl PostgresStore {
     ) -> Result<Option<Held>> {
         self.bury_lost(library).await?;
         let failed = failed("taking a job");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
         let row = sqlx::query(
             "UPDATE jobs j SET state = 'running', worker = $2, hold = gen_random_uuid(),
                  leased_until = now() + $3 * interval '1 microsecond',
@@ -78,44 +78,58 @@ impl PostgresStore {
         .bind(library.0)
         .bind(storable(worker))
         .bind(micros(lease))
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&self.pool)
         .await
         .map_err(&failed)?;
         let Some(row) = row else { return Ok(None) };
-        let hold = row.try_get("hold").map_err(&failed)?;
-        let job = job(&row)?;
-        sqlx::query(
+        let held = Held { library, hold: row.try_get("hold").map_err(&failed)?, job: job(&row)? };
+        // For people alone, so nothing waits for it: the video's row may be in other hands.
+        let shown = sqlx::query(
             "UPDATE videos SET state = 'processing' WHERE library_id = $1 AND video_id = $2 AND NOT searchable",
         )
         .bind(library.0)
-        .bind(job.video.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
-        Ok(Some(Held { library, job, hold }))
+        .bind(held.job.video.0)
+        .execute(&self.pool)
+        .await;
+        if let Err(error) = shown {
+            tracing::warn!(%error, "a video could not be shown as in work");
+        }
+        Ok(Some(held))
     }
 
     /// Jobs that lost too many workers are dead.
     async fn bury_lost(&self, library: LibraryId) -> Result<()> {
         let failed = failed("ending lost jobs");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
-        let lost: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE jobs SET state = 'dead', losses = losses + 1, ended_at = now(), error_kind = 'store',
-                 error = 'its workers were lost too often'
-             WHERE library_id = $1 AND state = 'running' AND leased_until < now() AND losses + 1 >= $2
-             RETURNING video_id",
+        let lost: Vec<(i64, Uuid)> = sqlx::query_as(
+            "SELECT job_id, video_id FROM jobs
+             WHERE library_id = $1 AND state = 'running' AND leased_until < now() AND losses + 1 >= $2",
         )
         .bind(library.0)
         .bind(MOST_LOSSES)
-        .fetch_all(&mut *tx)
+        .fetch_all(&self.pool)
         .await
         .map_err(&failed)?;
-        for video in &lost {
-            let text = "the program that indexed it was lost too often";
-            mark_video(&mut tx, library, VideoId(*video), text, false).await?;
+        for (job, video) in lost {
+            let mut tx = self.pool.begin().await.map_err(&failed)?;
+            take_turn(&mut tx, library, VideoId(video), Turn::OfVideo).await?;
+            let buried = sqlx::query(
+                "UPDATE jobs SET state = 'dead', losses = losses + 1, ended_at = now(), error_kind = 'store',
+                     task = coalesce(next_task, task), next_task = NULL, hold = NULL,
+                     error = 'its workers were lost too often'
+                 WHERE library_id = $1 AND job_id = $2 AND state = 'running' AND leased_until < now()",
+            )
+            .bind(library.0)
+            .bind(job)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+            if buried.rows_affected() > 0 {
+                let why = "the program that indexed it was lost too often";
+                mark_video(&mut tx, library, VideoId(video), why, false).await?;
+            }
+            tx.commit().await.map_err(&failed)?;
         }
-        tx.commit().await.map_err(&failed)
+        Ok(())
     }
 
     /// Says that a job is still being worked on.
@@ -147,20 +161,24 @@ impl PostgresStore {
     ) -> Result<Recorded> {
         let failed = failed("ending a job");
         let mut tx = self.pool.begin().await.map_err(&failed)?;
-        let hold: Option<Option<Uuid>> =
-            sqlx::query_scalar("SELECT hold FROM jobs WHERE library_id = $1 AND job_id = $2 FOR UPDATE")
-                .bind(held.library.0)
-                .bind(held.job.id)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(&failed)?;
-        match hold {
+        take_turn(&mut tx, held.library, held.job.video, Turn::OfVideo).await?;
+        let found: Option<(Option<Uuid>, bool)> = sqlx::query_as(
+            "SELECT hold, next_task IS NOT NULL FROM jobs WHERE library_id = $1 AND job_id = $2 FOR UPDATE",
+        )
+        .bind(held.library.0)
+        .bind(held.job.id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        let again = match found {
             None => return Ok(Recorded::Gone),
-            Some(hold) if hold != Some(held.hold) => return Ok(Recorded::Lost),
-            Some(_) => {}
-        }
+            Some((hold, _)) if hold != Some(held.hold) => return Ok(Recorded::Lost),
+            Some((_, again)) => again,
+        };
         let failures = held.job.failures as i32 + i32::from(matches!(ended, Ended::Failed(_)));
         let (state, error) = match ended {
+            // Asked for anew while it ran: whatever came of it.
+            _ if again => ("queued", None),
             Ended::Done => ("done", None),
             Ended::Cancelled => ("cancelled", None),
             Ended::Released => ("queued", None),
@@ -168,13 +186,10 @@ impl PostgresStore {
             Ended::Failed(error) => ("queued", Some(*error)),
         };
         // Ten seconds, then a minute.
-        let wait = if matches!(ended, Ended::Failed(_)) {
-            backoff * 6_u32.pow(failures as u32 - 1)
-        } else {
-            Duration::ZERO
-        };
+        let wait = if error.is_some() { backoff * 6_u32.pow(failures as u32 - 1) } else { Duration::ZERO };
         sqlx::query(
-            "UPDATE jobs SET state = $3, failures = $4, error_kind = $5, error = $6, hold = NULL, leased_until = NULL,
+            "UPDATE jobs SET state = $3, task = coalesce(next_task, task), next_task = NULL, failures = $4,
+                 error_kind = $5, error = $6, hold = NULL, leased_until = NULL,
                  run_at = now() + $7 * interval '1 microsecond',
                  ended_at = CASE WHEN $3 <> 'queued' THEN now() END
              WHERE library_id = $1 AND job_id = $2",
@@ -182,7 +197,7 @@ impl PostgresStore {
         .bind(held.library.0)
         .bind(held.job.id)
         .bind(state)
-        .bind(failures)
+        .bind(if again { 0 } else { failures })
         .bind(error.map(|e| e.kind().as_str()))
         .bind(error.map(|e| storable(&e.to_string())))
         .bind(micros(wait))

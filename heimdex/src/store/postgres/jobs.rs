@@ -78,8 +78,8 @@ pub struct Job {
 
 impl PostgresStore {
     /// Lists a video and asks for its index, in one transaction: there is no video without a job, and no
-    /// job without its video. A video that is asked for already is not asked for twice. Gives the
-    /// number of the job.
+    /// job without its video. A video that waits already does not wait twice; one that is in work is
+    /// done once more afterwards. Gives the number of the job.
     ///
     /// # Errors
     /// [`ErrorKind::Store`].
@@ -102,7 +102,8 @@ impl PostgresStore {
         let job = sqlx::query_scalar(
             "INSERT INTO jobs (library_id, video_id, task) VALUES ($1, $2, $3)
              ON CONFLICT (library_id, video_id) WHERE state IN ('queued', 'running')
-             DO UPDATE SET task = CASE WHEN jobs.state = 'queued' THEN excluded.task ELSE jobs.task END
+             DO UPDATE SET task = CASE WHEN jobs.state = 'queued' THEN excluded.task ELSE jobs.task END,
+                 next_task = CASE WHEN jobs.state = 'running' THEN excluded.task END
              RETURNING job_id",
         )
         .bind(library.0)
@@ -140,24 +141,32 @@ impl PostgresStore {
     pub async fn cancel_job(&self, library: LibraryId, job: i64) -> Result<bool> {
         let failed = failed("cancelling a job");
         let mut tx = self.pool.begin().await.map_err(&failed)?;
-        let found: Option<(String, Uuid)> = sqlx::query_as(
-            "UPDATE jobs SET cancelled = true,
+        let video: Option<Uuid> =
+            sqlx::query_scalar("SELECT video_id FROM jobs WHERE library_id = $1 AND job_id = $2")
+                .bind(library.0)
+                .bind(job)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        let Some(video) = video.map(VideoId) else { return Ok(false) };
+        // Before the row of the job, as everybody who changes both.
+        take_turn(&mut tx, library, video, Turn::OfVideo).await?;
+        let state: Option<String> = sqlx::query_scalar(
+            "UPDATE jobs SET cancelled = true, next_task = NULL,
                  state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
                  ended_at = CASE WHEN state = 'queued' THEN now() END
-             WHERE library_id = $1 AND job_id = $2 AND state IN ('queued', 'running') RETURNING state, video_id",
+             WHERE library_id = $1 AND job_id = $2 AND state IN ('queued', 'running') RETURNING state",
         )
         .bind(library.0)
         .bind(job)
         .fetch_optional(&mut *tx)
         .await
         .map_err(&failed)?;
-        if let Some((state, video)) = &found
-            && state == "cancelled"
-        {
-            mark_video(&mut tx, library, VideoId(*video), "cancelled before it began", true).await?;
+        if state.as_deref() == Some("cancelled") {
+            mark_video(&mut tx, library, video, "cancelled before it began", true).await?;
         }
         tx.commit().await.map_err(&failed)?;
-        Ok(found.is_some())
+        Ok(state.is_some())
     }
 
     /// Puts a dead or cancelled job into the queue again, as if it had never failed. False when it is

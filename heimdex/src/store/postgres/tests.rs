@@ -379,6 +379,23 @@ mod queue {
         store.close().await;
     }
 
+    /// What is asked for while it is in work is done once more, as it was asked for last.
+    #[tokio::test]
+    async fn a_video_in_work_is_done_again() {
+        let (store, _database) = open!();
+        let job = enqueue(&store, "a").await;
+        let held = store.take_job(library(), "w", LEASE).await.unwrap().unwrap();
+        let task = IndexTask { source: "a".into(), title: Some("new".into()), ..IndexTask::default() };
+        assert_eq!(store.enqueue(library(), &placeholder("a"), &task).await.unwrap(), job);
+        assert!(store.take_job(library(), "w", LEASE).await.unwrap().is_none(), "it is held");
+        store.end_job(&held, &Ended::Done, LEASE).await.unwrap();
+        let held = store.take_job(library(), "w", LEASE).await.unwrap().unwrap();
+        assert_eq!((held.job.id, &held.job.task), (job, &task));
+        store.end_job(&held, &Ended::Done, LEASE).await.unwrap();
+        assert_eq!(state(&store, job).await, JobState::Done);
+        store.close().await;
+    }
+
     /// However many ask at once, each job is given to one.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn two_workers_never_hold_one_job() {
