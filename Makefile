@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
-.PHONY: demo test setup model lint features package bench
+.PHONY: demo test setup model lint features package bench faults
 
-FEATURES := media image candle onnx hub sqlite cli testing full
+FEATURES := media image candle onnx hub sqlite postgres cli testing full
 
 demo: setup
 	cargo build --quiet -p heimdex --features full
@@ -20,6 +20,7 @@ test:
 	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
 	cargo test --workspace --features heimdex/full --doc
+	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
 
 lint:
@@ -36,7 +37,11 @@ features:
 
 # The packed crate builds by itself, migrations included.
 package:
-	cargo package -p heimdex --allow-dirty --features sqlite
+	cargo package -p heimdex --allow-dirty --features sqlite,postgres
+
+# The long form of a test: workers are killed, Postgres is restarted, while videos are indexed.
+faults: setup
+	benches/faults.sh
 
 bench:
 	dev/setup bench

@@ -10,7 +10,8 @@ use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 
 use crate::index::{
-    IndexOptions, IndexReport, Pipeline, SwitchProgress, SwitchReport, index_video, switch_models,
+    IndexOptions, IndexReport, Pipeline, SwitchProgress, SwitchReport, delete_leftovers, index_video,
+    switch_models,
 };
 use crate::media::RgbPicture;
 use crate::search::{SearchPage, SearchRequest};
@@ -50,6 +51,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn library(&self) -> LibraryId {
+        self.library
+    }
+
     fn pipeline(&self) -> Pipeline {
         self.pipeline.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -289,14 +295,44 @@ impl Heimdex {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such video.
     pub async fn remove(&self, id: VideoId) -> Result<()> {
         let Inner { store, library, .. } = &*self.inner;
-        let thumbnails = store
-            .delete_video(*library, id)
-            .await?
-            .ok_or_else(|| Error::not_found("video", id.to_string()))?;
+        store.delete_video(*library, id).await?.ok_or_else(|| Error::not_found("video", id.to_string()))?;
+        self.finish_deletions().await?;
+        // And what a run that failed wrote before there was an index.
         match self.inner.pipeline().thumbnails() {
-            Some(kept) => kept.delete(&thumbnails).await,
+            Some(thumbnails) => thumbnails.clear(id).await,
             None => Ok(()),
         }
+    }
+
+    /// Takes the whole library out of its store, with all thumbnails. The files themselves are not
+    /// touched.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn remove_all(&self) -> Result<()> {
+        self.inner.store.delete_library(self.inner.library).await?;
+        self.finish_deletions().await
+    }
+
+    /// Deletes the thumbnails of videos that are gone: those of a deletion that was interrupted.
+    /// [`remove`](Self::remove) does so too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when one cannot be deleted.
+    pub async fn finish_deletions(&self) -> Result<()> {
+        let Inner { store, library, .. } = &*self.inner;
+        delete_leftovers(&self.inner.pipeline(), &**store, *library, None).await
+    }
+
+    /// Puts an index into the library that [`indexed_video`](Self::indexed_video) gave, of this library
+    /// or another, in place of what it holds of the video. Nothing is decoded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when its parts do not belong together;
+    /// [`ErrorKind::Space`](crate::ErrorKind::Space) when its vectors are of other models than the
+    /// library's.
+    pub async fn import(&self, video: &IndexedVideo) -> Result<()> {
+        self.inner.store.replace_video(self.inner.library, video).await
     }
 }
 
@@ -305,8 +341,8 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Work on one file, begun when awaited.
 #[must_use = "nothing is indexed until this is awaited"]
 pub struct Indexing {
-    inner: Arc<Inner>,
-    options: IndexOptions,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) options: IndexOptions,
     cancel: Cancel,
     on_progress: Box<dyn FnMut(Progress) + Send>,
 }

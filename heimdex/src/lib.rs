@@ -23,6 +23,7 @@
 //! | `image` | pictures from files, to search with |
 //! | `hub` | `models::pull` and `models::verify` |
 //! | `sqlite` | `store::SqliteStore` |
+//! | `postgres` | `store::PostgresStore`, and jobs |
 //! | `cli` | the `heimdex` program |
 //! | `testing` | `store::testing`, the suite that every store runs |
 //! | `full` | all but `testing` |
@@ -48,6 +49,8 @@ pub mod store;
 pub mod text;
 mod time;
 pub mod transcript;
+#[cfg(all(feature = "media", feature = "postgres"))]
+mod worker;
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "media")]
@@ -55,6 +58,8 @@ pub use heimdex::{Heimdex, HeimdexBuilder, Indexing, Searching, SwitchingModels}
 pub use id::{LibraryId, SceneId, VideoId};
 pub use progress::{Cancel, Progress, Stage};
 pub use time::{Span, Timestamp};
+#[cfg(all(feature = "media", feature = "postgres"))]
+pub use worker::Working;
 
 /// The examples of the documentation compile.
 #[cfg(all(doctest, feature = "full"))]
@@ -63,6 +68,8 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/subtitles.md")]
     struct Subtitles;
+    #[doc = include_str!("../../docs/store.md")]
+    struct Store;
     #[doc = include_str!("../../docs/models.md")]
     struct Models;
     #[doc = include_str!("../../docs/store.md")]

@@ -20,6 +20,7 @@ pub struct PipelineBuilder {
     tags: Option<(Vocabulary, TagSettings)>,
     annotators: Vec<Arc<dyn Annotator>>,
     thumbnails: Option<PathBuf>,
+    sidecars: Option<PathBuf>,
 }
 
 impl fmt::Debug for PipelineBuilder {
@@ -73,6 +74,14 @@ impl PipelineBuilder {
         self
     }
 
+    /// The folder for sidecars: all that is found of a video, as JSON, in `VIDEO.json`. See
+    /// [`read_sidecar`](crate::store::read_sidecar).
+    #[must_use]
+    pub fn sidecars(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.sidecars = Some(folder.into());
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -108,6 +117,7 @@ impl PipelineBuilder {
             tagger,
             annotators: self.annotators,
             thumbnails,
+            sidecars: self.sidecars,
         })
     }
 }

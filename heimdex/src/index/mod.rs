@@ -22,5 +22,9 @@ pub use switch::{SwitchProgress, SwitchReport};
 pub use video::{IndexOutcome, IndexReport};
 
 pub(crate) use source::{file_name, video_id};
+#[cfg(feature = "postgres")]
+pub(crate) use source::{to_path, to_text};
 pub(crate) use switch::switch_models;
-pub(crate) use video::{IndexOptions, check_models, index_video};
+#[cfg(feature = "postgres")]
+pub(crate) use video::placeholder_of;
+pub(crate) use video::{IndexOptions, check_models, delete_leftovers, index_video};

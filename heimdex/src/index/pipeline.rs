@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,7 @@ pub struct Pipeline {
     pub(super) tagger: Option<Arc<Tagger>>,
     pub(super) annotators: Vec<Arc<dyn Annotator>>,
     pub(super) thumbnails: Option<Thumbnails>,
+    pub(super) sidecars: Option<PathBuf>,
 }
 
 impl fmt::Debug for Pipeline {

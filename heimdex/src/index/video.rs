@@ -1,6 +1,6 @@
 //! One video into a store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +11,9 @@ use super::Pipeline;
 use super::resume::{Checkpoints, Run};
 use super::source::Source;
 use crate::media::MediaInfo;
-use crate::store::{IndexStore, Page, StageRecord, VideoRecord, VideoState, check_space};
+use crate::store::{
+    IndexStore, IndexedVideo, Page, StageRecord, VideoRecord, VideoState, check_space, write_sidecar,
+};
 use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
@@ -130,6 +132,11 @@ pub(crate) fn index_video(
     if let Some(placeholder) = &placeholder {
         runtime.block_on(store.set_state(library, placeholder))?;
     }
+    // Before any file is made again under a name that is still to be deleted.
+    runtime.block_on(delete_leftovers(pipeline, &**store, library, Some(source.id)))?;
+    if let Some(thumbnails) = pipeline.thumbnails() {
+        runtime.block_on(thumbnails.forget_unfinished(source.id))?;
+    }
     let mut run = Run::new(&kept, cancel, progress);
     let result = indexed(pipeline, &kept, options, before.as_ref(), &mut run);
     match result {
@@ -181,23 +188,51 @@ fn indexed(
         None => None,
     };
     let index = pipeline.index(plan, old.as_ref().filter(|_| !options.force), run)?;
+    if let Some(folder) = &pipeline.sidecars {
+        run.begin(Stage::Sidecar)?;
+        if let Err(error) = keep_sidecar(folder, &index) {
+            run.fail(Stage::Sidecar, &error);
+            return Err(error);
+        }
+        run.complete(Stage::Sidecar)?;
+    }
     run.begin(Stage::Commit)?;
     if let Err(error) = runtime.block_on(store.replace_video(library, &index)) {
         run.fail(Stage::Commit, &error);
         return Err(error);
     }
     run.complete(Stage::Commit)?;
-    // Thumbnails that the new index no longer names. The index is whole without this.
-    if let (Some(thumbnails), Some(old)) = (pipeline.thumbnails(), old) {
-        let names = |keyframes: &[crate::keyframes::Keyframe]| -> std::collections::BTreeSet<String> {
-            keyframes.iter().flat_map(|k| [k.thumbnail.clone(), k.picture.clone()]).flatten().collect()
-        };
-        let gone: Vec<String> = names(&old.keyframes).difference(&names(&index.keyframes)).cloned().collect();
-        if let Err(error) = runtime.block_on(thumbnails.delete(&gone)) {
-            tracing::warn!(%error, "thumbnails of the index before could not be deleted");
-        }
+    // The index is whole without this, and the next run does it.
+    if let Err(error) = runtime.block_on(delete_leftovers(pipeline, store, library, Some(video))) {
+        tracing::warn!(%error, "thumbnails of the index before could not be deleted");
     }
     Ok(report(&index, IndexOutcome::Indexed))
+}
+
+/// Writes `VIDEO.json`, renamed into its place at the end.
+fn keep_sidecar(folder: &Path, index: &IndexedVideo) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let path = folder.join(format!("{}.json", index.video.id));
+    let unfinished = folder.join(format!(".{}.{}.incomplete", index.video.id, std::process::id()));
+    std::fs::write(&unfinished, write_sidecar(index, true)?)
+        .and_then(|()| std::fs::rename(&unfinished, &path))
+        .map_err(|e| Error::io(&path, e))
+}
+
+/// Deletes thumbnails and pictures that no index names any more: of one video, or of all that are gone.
+pub(crate) async fn delete_leftovers(
+    pipeline: &Pipeline,
+    store: &dyn IndexStore,
+    library: LibraryId,
+    video: Option<VideoId>,
+) -> Result<()> {
+    let Some(thumbnails) = pipeline.thumbnails() else { return Ok(()) };
+    let files = store.leftovers(library, video).await?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    thumbnails.delete(&files).await?;
+    store.forget_leftovers(library, &files).await
 }
 
 fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexReport {
@@ -214,6 +249,14 @@ fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexRep
         stages: Vec::new(),
         seconds: 0.0,
     }
+}
+
+/// The video that these options are about, listed before anything is known of it.
+#[cfg(feature = "postgres")]
+pub(crate) fn placeholder_of(options: &IndexOptions) -> Result<VideoRecord> {
+    let mut video = placeholder(&Source::of(&options.path)?, options);
+    video.state = VideoState::Validating;
+    Ok(video)
 }
 
 /// A video that is listed before anything is known of it.

@@ -1,7 +1,7 @@
 //! Keyframes as WebP in an object store: small to be shown, larger for models to look at.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -25,6 +25,7 @@ const PICTURE_QUALITY: f32 = 90.0;
 #[derive(Clone)]
 pub struct Thumbnails {
     store: Arc<dyn ObjectStore>,
+    folder: PathBuf,
 }
 
 impl fmt::Debug for Thumbnails {
@@ -42,7 +43,7 @@ impl Thumbnails {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed("opening the folder", e))?;
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), folder: folder.to_owned() })
     }
 
     /// Width of a thumbnail in pixels.
@@ -97,14 +98,45 @@ impl Thumbnails {
         }
     }
 
+    /// Deletes everything that is kept of a video, files that were never finished included.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) when something cannot be deleted.
+    pub async fn clear(&self, video: VideoId) -> Result<()> {
+        let folder = self.folder.join(video.to_string());
+        match tokio::fs::remove_dir_all(&folder).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&folder, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes what a process that was killed while it wrote has left of a video. Nobody else may be
+    /// writing.
+    pub(crate) async fn forget_unfinished(&self, video: VideoId) -> Result<()> {
+        let folder = self.folder.join(video.to_string());
+        let failed = |error| Error::io(&folder, error);
+        let mut files = match tokio::fs::read_dir(&folder).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            files => files.map_err(failed)?,
+        };
+        while let Some(file) = files.next_entry().await.map_err(failed)? {
+            // What is written has a number behind its name until it is whole.
+            if file.file_name().as_encoded_bytes().contains(&b'#') {
+                tokio::fs::remove_file(file.path()).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes what is kept under these keys; what is not there is no error.
     ///
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when one cannot be deleted.
     pub async fn delete(&self, keys: &[String]) -> Result<()> {
-        futures::stream::iter(keys)
+        // Owned, so that the future may change threads.
+        futures::stream::iter(keys.to_vec())
             .map(|key| async move {
-                let path = Key::parse(key).map_err(|e| Error::invalid("thumbnail", e.to_string()))?;
+                let path = Key::parse(&key).map_err(|e| Error::invalid("thumbnail", e.to_string()))?;
                 match self.store.delete(&path).await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                     Err(error) => Err(failed("deleting a thumbnail", error)),

@@ -4,6 +4,11 @@
 
 mod check;
 mod contract;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod parts;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sidecar;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]
@@ -16,6 +21,11 @@ pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
     TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,
 };
+#[cfg(all(feature = "media", feature = "postgres"))]
+pub(crate) use postgres::{Ended, Heard, Held, Recorded};
+#[cfg(feature = "postgres")]
+pub use postgres::{IndexTask, Job, JobState, PostgresStore};
+pub use sidecar::{read_sidecar, sidecar, write_sidecar};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 
 use crate::annotate::Tag;
 use crate::embed::{EmbedSpec, Pooling, Vector};
@@ -20,12 +21,16 @@ use crate::store::{
 use crate::transcript::{Segment, TranscriptSource, Word};
 use crate::{ErrorKind, LibraryId, SceneId, Span, Stage, Timestamp, VideoId};
 
+/// A promise to be held against a store.
+pub type StoreTest = for<'a> fn(&'a dyn IndexStore) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Makes one test of each function of [`store::testing`](crate::store::testing). The expression
-/// gives a future of an empty store.
+/// gives a future of an empty store; or `with` names a function that takes a [`StoreTest`] and gives
+/// it one.
 #[macro_export]
 macro_rules! store_tests {
-    ($open:expr) => {
-        $crate::store_tests!($open;
+    (with $run:path) => {
+        $crate::store_tests!(@ $run,
             replace_is_read_back, replace_is_idempotent, replace_removes_what_was_there, replace_is_atomic,
             wrong_dimension_is_refused, parts_that_do_not_belong_are_refused, filters_restrict,
             narrow_filters_keep_recall, vectors_are_ranked_exactly, words_are_ranked, phrases_and_prefixes,
@@ -33,15 +38,23 @@ macro_rules! store_tests {
             libraries_do_not_move_scores, delete_cascades, placeholders_are_never_found, a_state_keeps_the_index,
             concurrent_writers, checkpoints_are_keyed, stages_are_ordered, nothing_found_is_not_never_ran, queries_cannot_break_out,
             unknown_spaces_are_errors, vectors_of_a_scene, tags_are_found_and_restrict,
-            spaces_are_never_mixed, a_switch_is_whole, only_what_models_make_is_staged
+            spaces_are_never_mixed, a_switch_is_whole, only_what_models_make_is_staged,
+            libraries_are_deleted_whole, leftovers_are_kept_until_deleted, writers_of_one_video_take_turns,
+            any_text_is_kept, scenes_count_once_by_their_best_vector
         );
     };
-    ($open:expr; $($name:ident),+) => {
+    (@ $run:path, $($name:ident),+) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let store = $open.await;
-            $crate::store::testing::$name(&store).await;
+            $run(|store| Box::pin($crate::store::testing::$name(store))).await;
         })+
+    };
+    ($open:expr) => {
+        async fn opened(test: $crate::store::testing::StoreTest) {
+            let store = $open.await;
+            test(&store).await;
+        }
+        $crate::store_tests!(with opened);
     };
 }
 
@@ -80,7 +93,7 @@ pub fn video(name: &str, seed: u64, says: &[&str]) -> IndexedVideo {
         let words = text.split_whitespace().enumerate().map(|(w, word)| Word {
             text: word.to_owned(),
             span: Span::new(at(start + w as i64 * 500), at(start + w as i64 * 500 + 400)),
-            probability: Some(0.1 + w as f32 / 100.0),
+            probability: Some((0.1 + w as f32 / 100.0).min(1.0)),
         });
         IndexedScene {
             scene: Scene {
@@ -678,6 +691,107 @@ pub async fn unknown_spaces_are_errors(store: &dyn IndexStore) {
         store.search_vectors(library(), "another", &vector(1), &Filter::default(), 5).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Space);
     assert_eq!(store.spaces(library()).await.unwrap(), [spec()]);
+}
+
+/// Nothing of a deleted library is left but the names of its files; another keeps its own.
+pub async fn libraries_are_deleted_whole(store: &dyn IndexStore) {
+    let other = LibraryId::named("other");
+    let stored = video("a", 1, &["red car", "blue bus"]);
+    for library in [library(), other] {
+        store.replace_video(library, &stored).await.unwrap();
+        store.save_checkpoint(library, stored.video.id, Stage::Decode, "k", b"x").await.unwrap();
+    }
+    store.search_vectors(library(), &spec().space(), &vector(1), &Filter::default(), 5).await.unwrap();
+    store.delete_library(library()).await.unwrap();
+    assert_eq!(store.videos(library(), Page { limit: 5, after: None }).await.unwrap(), (Vec::new(), 0));
+    assert_eq!(store.indexed_video(library(), stored.video.id).await.unwrap(), None);
+    assert_eq!(store.checkpoint(library(), stored.video.id, Stage::Decode, "k").await.unwrap(), None);
+    assert!(store.spaces(library()).await.unwrap().is_empty());
+    assert!(found(store, &any(&["red"]), &Filter::default()).await.is_empty());
+    assert_eq!(store.leftovers(library(), None).await.unwrap().len(), 4);
+    assert_eq!(store.indexed_video(other, stored.video.id).await.unwrap().as_ref(), Some(&stored));
+    assert!(store.leftovers(other, None).await.unwrap().is_empty());
+
+    // And it can be filled again, in the process that knew it.
+    store.replace_video(library(), &video("b", 2, &["red car"])).await.unwrap();
+    assert_eq!(found(store, &any(&["red"]), &Filter::default()).await, [id("b", 0)]);
+    let hits =
+        store.search_vectors(library(), &spec().space(), &vector(2), &Filter::default(), 5).await.unwrap();
+    assert_eq!(hits.iter().map(|h| h.scene).collect::<Vec<_>>(), [id("b", 0)]);
+    store.delete_library(LibraryId::named("never there")).await.unwrap();
+}
+
+/// What replacing and deleting leave behind is known until somebody has deleted it, and no file that
+/// an index names is among it.
+pub async fn leftovers_are_kept_until_deleted(store: &dyn IndexStore) {
+    let stored = video("a", 1, &["red car", "blue bus"]);
+    let video_id = stored.video.id;
+    let of_video = async || store.leftovers(library(), Some(video_id)).await.unwrap();
+    let of_gone = async || store.leftovers(library(), None).await.unwrap();
+    store.replace_video(library(), &stored).await.unwrap();
+    store.replace_video(library(), &stored).await.unwrap();
+    assert!(of_video().await.is_empty());
+    store.replace_video(library(), &video("a", 1, &["red car"])).await.unwrap();
+    let second = [format!("{video_id}/1.picture.webp"), format!("{video_id}/1.webp")];
+    assert_eq!(of_video().await, second);
+    assert!(of_gone().await.is_empty(), "its video is there and may be in work");
+    store.replace_video(library(), &stored).await.unwrap();
+    assert!(of_video().await.is_empty(), "the new index names them");
+
+    store.delete_video(library(), video_id).await.unwrap();
+    let all = of_gone().await;
+    assert_eq!(all.len(), 4);
+    store.forget_leftovers(library(), &all[..3]).await.unwrap();
+    assert_eq!(of_gone().await, all[3..]);
+    store.forget_leftovers(LibraryId::named("other"), &all).await.unwrap();
+    assert_eq!(of_gone().await, all[3..]);
+}
+
+/// Two that store one video at once leave one of the two, whole.
+pub async fn writers_of_one_video_take_turns(store: &dyn IndexStore) {
+    let writes = (0..8_u64).map(|n| async move {
+        let says = vec!["some words"; 1 + n as usize];
+        store.replace_video(library(), &video("a", n, &says)).await.unwrap();
+    });
+    futures::future::join_all(writes).await;
+    let read = store.indexed_video(library(), id("a", 0).video).await.unwrap().unwrap();
+    assert_eq!(read.scenes.len(), read.shots.len());
+    assert_eq!(read, video("a", read.scenes.len() as u64 - 1, &vec!["some words"; read.scenes.len()]));
+    assert_eq!(found(store, &any(&["words"]), &Filter::default()).await.len(), read.scenes.len());
+}
+
+/// Text of any size and kind is stored and found; runs are counted wherever they begin.
+pub async fn any_text_is_kept(store: &dyn IndexStore) {
+    let long: String = (0..40_000).map(|n| format!("word{n} ")).collect();
+    let many = "again ".repeat(1000) + "and again";
+    let says = ["\u{0}", long.trim(), &many, "ㅋㅋㅋㅋㅋ", "it's a \\ 'quoted' text", "𠀀𠀁 🎉"];
+    store.replace_video(library(), &video("a", 1, &says)).await.unwrap();
+    let first = async |words: &str| found(store, &any(&[words]), &Filter::default()).await;
+    assert_eq!(first("word39999").await, [id("a", 1)]);
+    assert_eq!(first("word39998 word39999").await, [id("a", 1)]);
+    assert!(first("word39999 word39998").await.is_empty());
+    assert_eq!(first("again again").await, [id("a", 2)]);
+    assert_eq!(first("ㅋㅋㅋ").await, [id("a", 3)]);
+    assert_eq!(first("quoted").await, [id("a", 4)]);
+    assert_eq!(first("𠀀𠀁").await, [id("a", 5)]);
+}
+
+/// A scene with several vectors is one scene, and others are not pushed out by them.
+pub async fn scenes_count_once_by_their_best_vector(store: &dyn IndexStore) {
+    let mut stored = video("a", 1, &["x", "y", "z"]);
+    for i in 0..200 {
+        let mut row = stored.scenes[0].vectors[0].clone();
+        row.vector = vector(50_000 + i);
+        row.time = at(i64::try_from(i).unwrap() * 10);
+        stored.scenes[0].vectors.push(row);
+    }
+    store.replace_video(library(), &stored).await.unwrap();
+    let query = stored.scenes[0].vectors[7].vector.clone();
+    let hits = store.search_vectors(library(), &spec().space(), &query, &Filter::default(), 3).await.unwrap();
+    assert_eq!(hits.len(), 3);
+    assert_eq!((hits[0].scene, hits[0].time), (id("a", 0), Some(at(60))));
+    assert!((hits[0].score - 1.0).abs() < 1e-6);
+    assert_eq!(hits.iter().map(|h| h.scene).collect::<BTreeSet<_>>().len(), 3);
 }
 
 /// What another model makes of a video: other vectors in a space of `dim`, another tag, other settings.

@@ -6,7 +6,7 @@
 mod ass;
 mod cue;
 mod encoding;
-#[cfg(any(feature = "media", feature = "sqlite"))]
+#[cfg(any(feature = "media", feature = "postgres", feature = "sqlite"))]
 mod language;
 mod read;
 #[cfg(feature = "media")]
@@ -18,7 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use language::normalize as normalize_language;
 pub use read::read_subtitles;
 #[cfg(feature = "media")]

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,11 +25,16 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// Folder of the library; made when it is not there
-    #[arg(long, global = true, env = "HEIMDEX_LIBRARY", value_name = "DIR")]
-    pub(crate) library: Option<PathBuf>,
+    /// Folder of the library, made when it is not there; or a Postgres database,
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`
+    // The address may hold a password, so help does not show it.
+    #[arg(long, global = true, env = "HEIMDEX_LIBRARY", value_name = "DIR|URL", hide_env_values = true)]
+    pub(crate) library: Option<Library>,
+    /// With a database: folder for thumbnails and pictures, the same for all who use it
+    #[arg(long, global = true, env = "HEIMDEX_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Write JSON for programs; `index` writes one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -37,6 +44,34 @@ pub(crate) struct Global {
     /// Log what happens inside; twice for more
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// A folder or a database, as given.
+#[derive(Clone)]
+pub(crate) enum Library {
+    Folder(PathBuf),
+    Database(String),
+}
+
+impl From<OsString> for Library {
+    fn from(given: OsString) -> Self {
+        match given.to_str() {
+            Some(url) if ["postgres://", "postgresql://"].iter().any(|s| url.starts_with(s)) => {
+                Self::Database(url.to_owned())
+            }
+            _ => Self::Folder(given.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.fmt(f),
+            // The address may hold a password.
+            Self::Database(_) => f.write_str("a database"),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,8 +104,18 @@ pub(crate) enum Command {
     },
     /// Say what is present, what is missing and how to get it
     Doctor,
-    /// Bring the library's schema up to date
-    Migrate,
+    /// Bring the library's schema up to date, and make the indexes that a large database lacks
+    Migrate(MigrateArgs),
+    /// Put back what `export json --vectors` wrote, without decoding anything
+    Import {
+        /// Files that `export json --vectors` or `index --sidecars` wrote
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Index what others queue with `index --queue`, in a database
+    Worker(WorkerArgs),
+    /// List the jobs of a database; dead ones wait for somebody to look at them
+    Jobs(JobsArgs),
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -113,6 +158,58 @@ pub(crate) struct IndexArgs {
     /// Do everything again
     #[arg(long)]
     pub(crate) force: bool,
+    /// Also write all that is found into this folder, a JSON file a video, to `import` elsewhere
+    #[arg(long, value_name = "DIR", conflicts_with = "queue")]
+    pub(crate) sidecars: Option<PathBuf>,
+    /// Ask workers for it in place of doing it; with a database
+    #[arg(long)]
+    pub(crate) queue: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The database, in place of --library
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<Library>,
+    /// Print the SQL that would run, and run none of it; with a database
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// The database, in place of --library
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<Library>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) tags: TagArgs,
+    /// Videos worked on at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    /// Seconds of silence after which another worker takes a job
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub(crate) lease: f64,
+    /// Also write all that is found into this folder, a JSON file a video
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sidecars: Option<PathBuf>,
+    /// End when no job is left
+    #[arg(long)]
+    pub(crate) until_empty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    /// The database, in place of --library
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<Library>,
+    /// Queue this dead or cancelled job again
+    #[arg(long, value_name = "JOB")]
+    pub(crate) retry: Option<i64>,
+    /// End this job
+    #[arg(long, value_name = "JOB", conflicts_with = "retry")]
+    pub(crate) cancel: Option<i64>,
 }
 
 #[derive(Debug, Args)]

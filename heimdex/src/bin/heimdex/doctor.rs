@@ -13,7 +13,7 @@ use heimdex::{ErrorKind, Heimdex, Result};
 use serde_json::json;
 
 use crate::args::{Global, ModelArgs};
-use crate::library::{self, count};
+use crate::library::{self, Place, count};
 use crate::output::{self, Failure, Outcome, Style};
 
 /// The model for search by meaning where none is named.
@@ -31,10 +31,15 @@ pub(crate) fn has_default_model() -> bool {
 /// The models to index with: those asked for, else those that the library was indexed with, else the
 /// default for texts where it is on this machine.
 pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> {
+    models_for(&Place::of(global)?, args).await
+}
+
+/// As [`models`], for the library of a place.
+pub(crate) async fn models_for(place: &Place, args: &ModelArgs) -> Result<Models> {
     if args.no_model {
         return Ok(Models::default());
     }
-    let spaces = match library::open(global, Pipeline::builder().build()?).await {
+    let spaces = match place.open(Pipeline::builder().build()?).await {
         Ok(library) => library.store().spaces(library.library()).await?,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
@@ -134,7 +139,7 @@ fn presets() -> impl Iterator<Item = (Preset, u64, Vec<&'static str>)> {
 }
 
 pub(crate) async fn run(global: &Global) -> Outcome {
-    let folder = library::folder(global)?;
+    let place = Place::of(global)?;
     let model: std::result::Result<PathBuf, String> =
         models::resolve(DEFAULT_MODEL).map_err(|e| e.to_string());
     let loads = model
@@ -154,7 +159,7 @@ pub(crate) async fn run(global: &Global) -> Outcome {
             "ffmpeg": heimdex::media::ffmpeg_version(),
             "device": "cpu",
             "cores": cores,
-            "library": {"folder": folder, "videos": library.as_ref().ok().copied().flatten(), "error": library.as_ref().err()},
+            "library": {"folder": place.folder, "address": place.shown(), "videos": library.as_ref().ok().copied().flatten(), "error": library.as_ref().err()},
             "model": {
                 "name": DEFAULT_MODEL,
                 "folder": model.as_ref().ok(),
@@ -177,9 +182,9 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         row(
             "library",
             match &library {
-                Ok(Some(videos)) => format!("{}: {}", folder.display(), count(*videos, "video")),
-                Ok(None) => format!("{}: none yet; make one with: heimdex index VIDEO", folder.display()),
-                Err(error) => format!("{}: {error}", folder.display()),
+                Ok(Some(videos)) => format!("{}: {}", place.shown(), count(*videos, "video")),
+                Ok(None) => format!("{}: none yet; make one with: heimdex index VIDEO", place.shown()),
+                Err(error) => format!("{}: {error}", place.shown()),
             },
         )?;
         row(

@@ -1,13 +1,16 @@
-//! `heimdex export`
+//! `heimdex export` and `heimdex import`
+
+use std::path::{Path, PathBuf};
 
 use heimdex::index::Pipeline;
-use heimdex::store::IndexedVideo;
+use heimdex::store::{IndexedVideo, read_sidecar, write_sidecar};
 use heimdex::transcript;
-use heimdex::{Error, Result};
+use heimdex::{Error, Heimdex, Result};
+use serde_json::json;
 
 use crate::args::{ExportArgs, ExportFormat, Global};
-use crate::library;
-use crate::output::{self, Outcome};
+use crate::library::{self, Place, count};
+use crate::output::{self, Failure, Outcome, safe};
 
 pub(crate) async fn run(global: &Global, args: ExportArgs) -> Outcome {
     let library = library::open(global, Pipeline::builder().build()?).await?;
@@ -16,7 +19,7 @@ pub(crate) async fn run(global: &Global, args: ExportArgs) -> Outcome {
     let text = match args.format {
         ExportFormat::Srt => transcript::write_srt(&indexed.segments),
         ExportFormat::Vtt => transcript::write_vtt(&indexed.segments),
-        ExportFormat::Json => pretty(&document(&indexed, args.vectors))?,
+        ExportFormat::Json => write_sidecar(&indexed, args.vectors)?,
     };
     match args.output {
         Some(path) => std::fs::write(&path, text).map_err(|e| Error::io(&path, e).into()),
@@ -24,22 +27,39 @@ pub(crate) async fn run(global: &Global, args: ExportArgs) -> Outcome {
     }
 }
 
-/// The index of a video as JSON; the same for the same file and settings, on any machine.
-pub(crate) fn document(indexed: &IndexedVideo, vectors: bool) -> serde_json::Value {
-    let mut document = serde_json::json!(indexed);
-    if !vectors {
-        for scene in document["scenes"].as_array_mut().into_iter().flatten() {
-            if let Some(scene) = scene.as_object_mut() {
-                scene.remove("vectors");
+/// `heimdex import`: each file is put back, or fails alone.
+pub(crate) async fn import(global: &Global, files: &[PathBuf]) -> Outcome {
+    let place = Place::of(global)?;
+    let library = place.open_or_make(Pipeline::builder().build()?).await?;
+    let mut failed = 0;
+    for file in files {
+        let result = put_back(&library, file).await;
+        failed += usize::from(result.is_err());
+        let path = file.to_string_lossy();
+        match result {
+            Ok(video) if global.json => {
+                output::json(
+                    &json!({"event": "imported", "path": path, "video": video.video.id, "scenes": video.scenes.len()}),
+                )?;
             }
+            Ok(video) if !global.quiet => {
+                output::note(format!("{}: {}", safe(&path), count(video.scenes.len(), "scene")));
+            }
+            Ok(_) => {}
+            Err(error) if global.json => {
+                output::json(
+                    &json!({"event": "failed", "path": path, "error": {"kind": error.kind(), "message": error.to_string()}}),
+                )?;
+            }
+            Err(error) => output::note(format!("failed: {}: {}", safe(&path), safe(&error.to_string()))),
         }
     }
-    document["format"] = "heimdex/1".into();
-    document
+    place.build_indexes(global).await?;
+    if failed == 0 { Ok(()) } else { Err(Failure::Some) }
 }
 
-fn pretty(document: &serde_json::Value) -> Result<String> {
-    serde_json::to_string_pretty(document)
-        .map(|text| text + "\n")
-        .map_err(|e| Error::store("writing JSON", e))
+async fn put_back(library: &Heimdex, file: &Path) -> Result<IndexedVideo> {
+    let video = read_sidecar(&std::fs::read(file).map_err(|e| Error::io(file, e))?)?;
+    library.import(&video).await?;
+    Ok(video)
 }

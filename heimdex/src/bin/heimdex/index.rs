@@ -15,14 +15,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::args::{Global, IndexArgs, TagArgs};
-use crate::library::{self, count};
+use crate::library::{Place, count};
 use crate::output::{self, Failure, Outcome, safe};
-use crate::{doctor, shots};
+use crate::{doctor, jobs, shots};
 
 pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     let started = Instant::now();
-    let folder = library::folder(global)?;
-    let files = find(&args.paths, &folder)?;
+    let place = Place::of(global)?;
+    let files = find(&args.paths, &place.folder)?;
     let one_only = args.title.is_some() || args.description.is_some() || args.subtitles.is_some();
     if one_only && files.len() != 1 {
         return Err(Error::invalid(
@@ -31,14 +31,20 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         )
         .into());
     }
+    if args.queue {
+        return jobs::queue(global, &place, &args, files.iter().map(|file| file.path.as_path())).await;
+    }
     let models = doctor::models(global, &args.model).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
-        pipeline = pipeline.thumbnails(library::thumbnails(&folder));
+        pipeline = pipeline.thumbnails(place.thumbnails());
+    }
+    if let Some(folder) = &args.sidecars {
+        pipeline = pipeline.sidecars(folder);
     }
     let words_only = models.text.is_none() && models.image.is_none();
     let pipeline = with_models(pipeline, models, &args.tags)?;
-    let library = library::open_or_make(&folder, pipeline.build()?).await?;
+    let library = place.open_or_make(pipeline.build()?).await?;
     // Once, and not for each file.
     library.check_models().await.map_err(switch_first)?;
 
@@ -67,6 +73,7 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         tally.add(global, &screen, &path, named.contains(&path), result);
     }
     screen.clear();
+    place.build_indexes(global).await?;
     tally.close(global, started.elapsed(), words_only && !args.model.no_model, &cancel)
 }
 
@@ -88,7 +95,7 @@ pub(crate) fn with_models(
     Ok(pipeline)
 }
 
-fn switch_first(error: Error) -> Error {
+pub(crate) fn switch_first(error: Error) -> Error {
     match error {
         Error::Space(message) => Error::Space(format!("{message} with: heimdex models switch")),
         error => error,

@@ -1,52 +1,126 @@
 //! The library on disk, and the commands that only read it or take from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use heimdex::index::Pipeline;
-use heimdex::store::{Page, SqliteStore, StageState, VideoRecord, VideoState};
-use heimdex::{Error, Heimdex, Timestamp};
+use heimdex::store::{Page, PostgresStore, SqliteStore, StageState, VideoRecord, VideoState, sidecar};
+use heimdex::{Error, Heimdex, Result, Timestamp};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::args::{Global, Library, MigrateArgs};
 use crate::output::{self, Outcome, Style, safe};
 
-/// The folder of the library: as given, else in the user's data folder.
-pub(crate) fn folder(global: &Global) -> heimdex::Result<PathBuf> {
-    if let Some(folder) = &global.library {
-        return Ok(folder.clone());
+/// Where the library is: in a folder, or in a database with a folder for its files.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    database: Option<String>,
+}
+
+impl Place {
+    /// As given, else in the user's data folder.
+    pub(crate) fn of(global: &Global) -> Result<Self> {
+        let data = || {
+            heimdex::models::data_folder().ok_or_else(|| {
+                let message = "there is no home folder; say where with --library or HEIMDEX_LIBRARY";
+                Error::invalid("library", message)
+            })
+        };
+        Ok(match &global.library {
+            Some(Library::Folder(folder)) => Self { folder: folder.clone(), database: None },
+            Some(Library::Database(url)) => {
+                let address = PostgresStore::address_of(url)?;
+                let name: String =
+                    address.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' }).collect();
+                let folder = match &global.data {
+                    Some(folder) => folder.clone(),
+                    None => data()?.join("databases").join(name.trim_matches('-')),
+                };
+                Self { folder, database: Some(url.clone()) }
+            }
+            None => Self { folder: data()?.join("library"), database: None },
+        })
     }
-    heimdex::models::data_folder().map(|data| data.join("library")).ok_or_else(|| {
-        Error::invalid("library", "there is no home folder; say where with --library or HEIMDEX_LIBRARY")
-    })
-}
 
-pub(crate) fn database(folder: &Path) -> PathBuf {
-    folder.join("library.db")
-}
+    /// The same with another database, where one is given.
+    pub(crate) fn with_database(global: &Global, url: Option<&Library>) -> Result<Self> {
+        match url {
+            None => Self::of(global),
+            Some(Library::Database(_)) => {
+                let library = url.cloned();
+                Self::of(&Global { library, ..global.clone() })
+            }
+            Some(Library::Folder(_)) => {
+                let message = "write postgres://USER:PASSWORD@HOST/DATABASE";
+                Err(Error::invalid("database-url", message))
+            }
+        }
+    }
 
-pub(crate) fn thumbnails(folder: &Path) -> PathBuf {
-    folder.join("thumbnails")
+    pub(crate) fn thumbnails(&self) -> PathBuf {
+        self.folder.join("thumbnails")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("library.db")
+    }
+
+    /// For people; no secret is in it.
+    pub(crate) fn shown(&self) -> String {
+        match self.database.as_deref().map(PostgresStore::address_of) {
+            Some(Ok(address)) => address,
+            _ => self.folder.display().to_string(),
+        }
+    }
+
+    /// The database, where that is where the library is.
+    pub(crate) async fn database(&self, what: &'static str) -> Result<PostgresStore> {
+        match &self.database {
+            Some(url) => PostgresStore::connect(url).await,
+            None => {
+                let message =
+                    "goes with a database; name one with --library postgres://USER:PASSWORD@HOST/DATABASE";
+                Err(Error::invalid(what, message))
+            }
+        }
+    }
+
+    /// Opens a library that is there.
+    pub(crate) async fn open(&self, pipeline: Pipeline) -> Result<Heimdex> {
+        if self.database.is_none() && !self.file().is_file() {
+            let name = format!("{}; make one with: heimdex index VIDEO", self.folder.display());
+            return Err(Error::not_found("library", name));
+        }
+        self.open_or_make(pipeline).await
+    }
+
+    /// Opens the library, made when it is not there.
+    pub(crate) async fn open_or_make(&self, pipeline: Pipeline) -> Result<Heimdex> {
+        let builder = Heimdex::builder().pipeline(pipeline);
+        if let Some(url) = &self.database {
+            return builder.store(PostgresStore::connect(url).await?).build();
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder, e))?;
+        builder.store(SqliteStore::open(self.file()).await?).build()
+    }
+
+    /// Makes the indexes that a large database lacks.
+    pub(crate) async fn build_indexes(&self, global: &Global) -> Result<()> {
+        let Some(url) = &self.database else { return Ok(()) };
+        let made = PostgresStore::connect(url).await?.build_indexes().await?;
+        if !made.is_empty() && !global.quiet && !global.json {
+            output::note(format!("made {}", count(made.len(), "vector index").replace("indexs", "indexes")));
+        }
+        Ok(())
+    }
 }
 
 /// Opens a library that is there.
-pub(crate) async fn open(global: &Global, pipeline: Pipeline) -> heimdex::Result<Heimdex> {
-    let folder = folder(global)?;
-    let database = database(&folder);
-    if !database.is_file() {
-        let name = format!("{}; make one with: heimdex index VIDEO", folder.display());
-        return Err(Error::not_found("library", name));
-    }
-    Heimdex::builder().store(SqliteStore::open(&database).await?).pipeline(pipeline).build()
-}
-
-/// Opens the library, made when it is not there.
-pub(crate) async fn open_or_make(folder: &Path, pipeline: Pipeline) -> heimdex::Result<Heimdex> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    Heimdex::builder().store(SqliteStore::open(database(folder)).await?).pipeline(pipeline).build()
+pub(crate) async fn open(global: &Global, pipeline: Pipeline) -> Result<Heimdex> {
+    Place::of(global)?.open(pipeline).await
 }
 
 /// Every video, in order of id.
-pub(crate) async fn all_videos(library: &Heimdex) -> heimdex::Result<Vec<VideoRecord>> {
+pub(crate) async fn all_videos(library: &Heimdex) -> Result<Vec<VideoRecord>> {
     let mut all = Vec::new();
     let mut page = Page { limit: 500, after: None };
     loop {
@@ -85,8 +159,8 @@ pub(crate) async fn list(global: &Global) -> Outcome {
         ))?;
     }
     if !global.quiet {
-        let folder = folder(global)?;
-        output::note(format!("{} in {}", count(videos.len(), "video"), folder.display()));
+        let place = Place::of(global)?;
+        output::note(format!("{} in {}", count(videos.len(), "video"), safe(&place.shown())));
     }
     Ok(())
 }
@@ -99,7 +173,7 @@ pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
     if global.json {
         let mut value = indexed
             .as_ref()
-            .map_or_else(|| json!({"video": video}), |indexed| crate::export::document(indexed, false));
+            .map_or_else(|| Ok(json!({"video": video})), |indexed| sidecar(indexed, false))?;
         value["stages"] = json!(stages);
         return output::json(&value);
     }
@@ -157,9 +231,9 @@ pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
 }
 
 pub(crate) async fn remove(global: &Global, names: &[String]) -> Outcome {
-    let folder = folder(global)?;
-    let pipeline = Pipeline::builder().thumbnails(thumbnails(&folder)).build()?;
-    let library = open(global, pipeline).await?;
+    let place = Place::of(global)?;
+    let pipeline = Pipeline::builder().thumbnails(place.thumbnails()).build()?;
+    let library = place.open(pipeline).await?;
     // All names are looked up first: a wrong one removes nothing.
     let mut videos = Vec::new();
     for name in names {
@@ -176,14 +250,29 @@ pub(crate) async fn remove(global: &Global, names: &[String]) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn migrate(global: &Global) -> Outcome {
-    let folder = folder(global)?;
-    // Opening brings the schema up to date.
-    open_or_make(&folder, Pipeline::builder().build()?).await?;
-    if global.json {
-        return output::json(&json!({"library": folder, "migrated": true}));
+pub(crate) async fn migrate(global: &Global, args: MigrateArgs) -> Outcome {
+    let place = Place::with_database(global, args.database_url.as_ref())?;
+    if args.dry_run {
+        let Some(url) = &place.database else {
+            return Err(Error::invalid(
+                "dry-run",
+                "goes with a database; a file is brought up to date when opened",
+            )
+            .into());
+        };
+        let sql = PostgresStore::pending_migrations(url).await?;
+        if global.json {
+            return output::json(&json!({"library": place.shown(), "sql": sql}));
+        }
+        return output::bytes(sql.as_bytes());
     }
-    output::line(format!("{} is up to date", database(&folder).display()))
+    // Opening brings the schema up to date.
+    place.open_or_make(Pipeline::builder().build()?).await?;
+    place.build_indexes(global).await?;
+    if global.json {
+        return output::json(&json!({"library": place.shown(), "migrated": true}));
+    }
+    output::line(format!("{} is up to date", place.shown()))
 }
 
 /// `1:02:03` or `2:03`: for lists, where milliseconds only disturb.

@@ -6,6 +6,7 @@ mod args;
 mod doctor;
 mod export;
 mod index;
+mod jobs;
 mod library;
 mod models;
 mod output;
@@ -50,7 +51,10 @@ async fn run(cli: Cli) -> Outcome {
         Command::Export(args) => export::run(&global, args).await,
         Command::Models { command } => models::run(&global, command).await,
         Command::Doctor => doctor::run(&global).await,
-        Command::Migrate => library::migrate(&global).await,
+        Command::Migrate(args) => library::migrate(&global, args).await,
+        Command::Import { files } => export::import(&global, &files).await,
+        Command::Worker(args) => jobs::work(&global, args).await,
+        Command::Jobs(args) => jobs::list(&global, args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "heimdex", &mut script);

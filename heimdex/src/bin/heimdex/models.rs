@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::args::{Global, ModelArgs, PrecisionName, TagArgs};
-use crate::library::{self, count};
+use crate::library::{Place, count};
 use crate::output::{self, Failure, Outcome, Style, safe};
 use crate::{doctor, index};
 
@@ -186,7 +186,7 @@ fn verify(shown: &Shown, names: &[String], options: &HubOptions, cancel: &Cancel
 }
 
 async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
-    let folder = library::folder(global)?;
+    let place = Place::of(global)?;
     let models = doctor::models(global, &args.model).await?;
     if models.text.is_none() && models.image.is_none() && !args.model.no_model {
         return Err(Error::model_missing(
@@ -195,9 +195,9 @@ async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
         )
         .into());
     }
-    let pipeline = Pipeline::builder().thumbnails(library::thumbnails(&folder));
+    let pipeline = Pipeline::builder().thumbnails(place.thumbnails());
     let pipeline = index::with_models(pipeline, models, &args.tags)?.build()?;
-    let library = library::open(global, Pipeline::builder().build()?).await?;
+    let library = place.open(Pipeline::builder().build()?).await?;
     let cancel = Cancel::new();
     index::stop_on_ctrl_c(cancel.clone());
     let on = std::io::stderr().is_terminal() && !global.json && !global.quiet;
@@ -223,6 +223,7 @@ async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
         Err(Error::Cancelled) => return Err(Failure::Cancelled),
         report => report?,
     };
+    place.build_indexes(global).await?;
     if global.json {
         output::json(&json!({"event": "switched", "report": report}))?;
     } else if !global.quiet {

@@ -7,7 +7,7 @@ use sqlx::{Arguments, SqlitePool};
 
 use super::{failed, library_bytes, scene_id, video_id};
 use crate::store::Filter;
-use crate::transcript::normalize_language;
+use crate::store::parts::{date, language_codes};
 use crate::{Error, LibraryId, Result, SceneId, Span, VideoId};
 
 /// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
@@ -41,13 +41,13 @@ pub(super) async fn allowed_videos(
         add(" AND duration_us <= CAST(? AS INTEGER)", most.as_micros().to_string())?;
     }
     if let Some(from) = created_from {
-        add(" AND julianday(created_at) >= julianday(?)", date("created_from", from)?)?;
+        add(" AND julianday(created_at) >= julianday(?)", date("created_from", from)?.to_owned())?;
     }
     if let Some(before) = created_before {
-        add(" AND julianday(created_at) < julianday(?)", date("created_before", before)?)?;
+        add(" AND julianday(created_at) < julianday(?)", date("created_before", before)?.to_owned())?;
     }
     if !languages.is_empty() {
-        add(" AND language IN (SELECT value FROM json_each(?))", super::json(&codes(languages)?)?)?;
+        add(" AND language IN (SELECT value FROM json_each(?))", super::json(&language_codes(languages)?)?)?;
     }
     let given = (!videos.is_empty()).then(|| videos.iter().copied().collect::<BTreeSet<_>>());
     if sql.len() == conditions {
@@ -62,29 +62,6 @@ pub(super) async fn allowed_videos(
         Some(given) => ids.intersection(&given).copied().collect(),
         None => ids,
     }))
-}
-
-/// The codes as they are stored, whatever way they were written.
-fn codes(languages: &[String]) -> Result<Vec<String>> {
-    let code = |given: &String| {
-        normalize_language(given)
-            .ok_or_else(|| Error::invalid("languages", format!("`{given}` is no ISO 639 code such as en")))
-    };
-    languages.iter().map(code).collect()
-}
-
-/// A date or time that SQLite understands too; nonsense would match nothing in silence.
-fn date(field: &'static str, text: &str) -> Result<String> {
-    let number = |range: std::ops::Range<usize>, allowed: std::ops::RangeInclusive<u32>| {
-        let digits = text.get(range).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
-        digits.and_then(|part| part.parse().ok()).is_some_and(|n| allowed.contains(&n))
-    };
-    let dashes = [4, 7].iter().all(|at| text.as_bytes().get(*at) == Some(&b'-'));
-    if dashes && number(0..4, 0..=9999) && number(5..7, 1..=12) && number(8..10, 1..=31) {
-        Ok(text.to_owned())
-    } else {
-        Err(Error::invalid(field, format!("`{text}` is no RFC 3339 date")))
-    }
 }
 
 /// The scenes that have every tag that a filter wants; `None` when it wants none.

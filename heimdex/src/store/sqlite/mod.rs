@@ -100,7 +100,14 @@ fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
 
 /// Names what was being done when SQLite failed.
 fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> Error {
-    move |error| Error::store(what, error)
+    move |error| {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // SQLITE_FULL
+        match code.as_deref() {
+            Some("13") => Error::store(format!("{what}: the disk is full"), error),
+            _ => Error::store(what, error),
+        }
+    }
 }
 
 /// A row that our own code wrote and can no longer read.
@@ -129,10 +136,6 @@ fn scene_id(video: &[u8], ordinal: i64) -> Result<SceneId> {
     Ok(SceneId { video: video_id(video)?, ordinal })
 }
 
-fn best_first(a: &ScoredScene, b: &ScoredScene) -> std::cmp::Ordering {
-    b.score.total_cmp(&a.score).then(a.scene.cmp(&b.scene))
-}
-
 #[async_trait]
 impl IndexStore for SqliteStore {
     async fn replace_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
@@ -146,6 +149,18 @@ impl IndexStore for SqliteStore {
 
     async fn delete_video(&self, library: LibraryId, video: VideoId) -> Result<Option<Vec<String>>> {
         write::delete(&self.writer, library, video).await
+    }
+
+    async fn delete_library(&self, library: LibraryId) -> Result<()> {
+        write::delete_library(&self.writer, library).await
+    }
+
+    async fn leftovers(&self, library: LibraryId, video: Option<VideoId>) -> Result<Vec<String>> {
+        read::leftovers(&self.readers, library, video).await
+    }
+
+    async fn forget_leftovers(&self, library: LibraryId, files: &[String]) -> Result<()> {
+        write::forget_leftovers(&self.writer, library, files).await
     }
 
     async fn video(&self, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {

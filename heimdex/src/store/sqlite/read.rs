@@ -11,6 +11,7 @@ use crate::embed::{EmbedSpec, Vector};
 use crate::keyframes::Keyframe;
 use crate::scenes::Scene;
 use crate::shots::Shot;
+use crate::store::parts::of_scene;
 use crate::store::{IndexedScene, IndexedVideo, Page, SceneRecord, StageRecord, VectorRow, VideoRecord};
 use crate::{Error, LibraryId, Result, SceneId, Span, Stage, Timestamp, VideoId};
 
@@ -272,11 +273,22 @@ pub(super) async fn scenes(
     Ok(records)
 }
 
-/// Keyframes of a shot that lie in the scene, else the one nearest to it.
-fn of_scene(keyframes: Vec<Keyframe>, span: Span) -> Vec<Keyframe> {
-    let nearest = keyframes.iter().min_by_key(|k| k.time.micros_since(span.middle()).abs()).cloned();
-    let inside: Vec<Keyframe> = keyframes.into_iter().filter(|k| span.contains(k.time)).collect();
-    if inside.is_empty() { nearest.into_iter().collect() } else { inside }
+/// Files that no index names any more: of one video, or of all that are gone.
+pub(super) async fn leftovers(
+    pool: &SqlitePool,
+    library: LibraryId,
+    video: Option<VideoId>,
+) -> Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT file FROM leftovers l WHERE library_id = ?1 AND (video_id = ?2 OR ?2 IS NULL AND NOT EXISTS
+             (SELECT 1 FROM videos v WHERE v.library_id = l.library_id AND v.video_id = l.video_id))
+         ORDER BY file",
+    )
+    .bind(library_bytes(library))
+    .bind(video.map(video_bytes))
+    .fetch_all(pool)
+    .await
+    .map_err(failed("reading files to delete"))
 }
 
 pub(super) async fn spaces(pool: &SqlitePool, library: LibraryId) -> Result<Vec<EmbedSpec>> {

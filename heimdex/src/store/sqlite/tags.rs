@@ -5,10 +5,11 @@ use sqlx::{Row, SqlitePool};
 
 use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows};
-use super::{best_first, failed, library_bytes, scene_id};
+use super::{failed, library_bytes, scene_id};
 use crate::annotate::Tag;
+use crate::store::parts::{best_first, wanted_tags};
 use crate::store::{Filter, ScoredScene, tag_key};
-use crate::{Error, LibraryId, Result, VideoId};
+use crate::{LibraryId, Result, VideoId};
 
 /// Stores the tags of a video's scenes, given in order of ordinal.
 pub(super) async fn insert(
@@ -77,11 +78,7 @@ pub(super) async fn search(
 
 /// The keys of the tags that a filter wants, as JSON.
 pub(super) fn wanted(filter: &Filter) -> Result<String> {
-    let key = |name: &String| match tag_key(name) {
-        key if key.is_empty() => Err(Error::invalid("tags", format!("`{name}` holds no word"))),
-        key => Ok(key),
-    };
-    super::json(&filter.tags.iter().map(key).collect::<Result<Vec<_>>>()?)
+    super::json(&wanted_tags(filter)?)
 }
 
 /// The condition that a scene has every tag of a JSON list.

@@ -63,6 +63,26 @@ async fn a_failure_in_the_middle_of_a_write_changes_nothing() {
     }
 }
 
+/// A disk that is full has a name, and nothing is lost.
+#[tokio::test]
+async fn a_full_disk_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("library.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let library = LibraryId::default();
+    let before = testing::video("a", 1, &["a red car"]);
+    store.replace_video(library, &before).await.unwrap();
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.writer).await.unwrap();
+    let limit = format!("PRAGMA max_page_count = {}", pages + 2);
+    sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&store.writer).await.unwrap();
+    let error =
+        store.replace_video(library, &testing::video("a", 2, &vec!["some words"; 2000])).await.unwrap_err();
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert_eq!(store.indexed_video(library, before.video.id).await.unwrap(), Some(before));
+    store.close().await;
+    SqliteStore::open(&path).await.unwrap();
+}
+
 /// Words of a replaced or deleted video leave the full-text table with it.
 #[tokio::test]
 async fn no_words_stay_behind() {

@@ -10,8 +10,9 @@ use super::cache::CodeCache;
 use super::codes::{CodeRow, Codes, QueryCodes};
 use super::filter::{allowed_videos, tagged_scenes};
 use super::write::{Tx, last_id};
-use super::{best_first, failed, json as text, library_bytes, unreadable, video_bytes};
+use super::{failed, json as text, library_bytes, unreadable, video_bytes};
 use crate::embed::{EmbedSpec, Vector};
+use crate::store::parts::best_first;
 use crate::store::{Filter, IndexedVideo, ScoredScene, check_space};
 use crate::{Error, LibraryId, Result, SceneId, Span, Timestamp, VideoId};
 

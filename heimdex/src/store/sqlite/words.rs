@@ -8,7 +8,8 @@ use sqlx::{Row, Sqlite, SqliteExecutor, SqlitePool};
 
 use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows, last_id};
-use super::{best_first, failed, library_bytes, scene_id, tags, video_bytes};
+use super::{failed, library_bytes, scene_id, tags, video_bytes};
+use crate::store::parts::best_first;
 use crate::store::{Filter, IndexedVideo, ScoredScene, TextQuery};
 use crate::{LibraryId, Result, Span, VideoId};
 
@@ -64,6 +65,20 @@ pub(super) async fn forget(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) 
         .await
         .map(|_| ())
         .map_err(failed("removing a video's words"))
+}
+
+/// Drops the full-text table of a library.
+pub(super) async fn forget_library(tx: &mut Tx<'_>, library: LibraryId) -> Result<()> {
+    let failed = failed("removing the word index of a library");
+    let Some(table) = table(&mut **tx, library).await? else { return Ok(()) };
+    let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+    sqlx::query(drop).execute(&mut **tx).await.map_err(&failed)?;
+    sqlx::query("DELETE FROM libraries WHERE library_id = ?")
+        .bind(library_bytes(library))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(&failed)
 }
 
 pub(super) async fn insert(tx: &mut Tx<'_>, library: LibraryId, video: &IndexedVideo) -> Result<()> {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::{failed, json as text, library_bytes, tags, vectors, video_bytes, words};
+use crate::store::parts::variant_name;
 use crate::store::{IndexedVideo, StageRecord, VideoRecord};
 use crate::{LibraryId, Result, Stage, VideoId};
 
@@ -14,12 +15,24 @@ pub(super) async fn replace(pool: &SqlitePool, library: LibraryId, video: &Index
     let failed = failed("storing a video");
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
     let id = video.video.id;
+    leave_files(&mut tx, library, id).await?;
     delete_rows(&mut tx, library, id).await?;
     insert_record(&mut tx, library, &video.video, Some(video)).await?;
     insert_parts(&mut tx, library, video).await?;
     words::insert(&mut tx, library, video).await?;
     tags::insert(&mut tx, library, id, video.scenes.iter().map(|s| s.tags.as_slice())).await?;
     vectors::insert(&mut tx, library, video).await?;
+    let files: Vec<&String> =
+        video.keyframes.iter().flat_map(|k| [&k.thumbnail, &k.picture]).flatten().collect();
+    sqlx::query(
+        "DELETE FROM leftovers WHERE library_id = ? AND video_id = ? AND file IN (SELECT value FROM json_each(?))",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(id))
+    .bind(text(&files)?)
+    .execute(&mut *tx)
+    .await
+    .map_err(&failed)?;
     forget_checkpoints(&mut tx, library, id).await?;
     note_change(&mut tx, library, id).await?;
     tx.commit().await.map_err(&failed)
@@ -30,7 +43,7 @@ pub(super) async fn set_state(pool: &SqlitePool, library: LibraryId, video: &Vid
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
     let kept =
         sqlx::query("UPDATE videos SET state = ? WHERE library_id = ? AND video_id = ? AND searchable")
-            .bind(name(&video.state)?)
+            .bind(variant_name(&video.state)?)
             .bind(library_bytes(library))
             .bind(video_bytes(video.id))
             .execute(&mut *tx)
@@ -60,6 +73,7 @@ pub(super) async fn delete(
     .fetch_all(&mut *tx)
     .await
     .map_err(&failed)?;
+    leave_files(&mut tx, library, video).await?;
     if !delete_rows(&mut tx, library, video).await? {
         return Ok(None);
     }
@@ -77,6 +91,49 @@ pub(super) async fn delete(
     note_change(&mut tx, library, video).await?;
     tx.commit().await.map_err(&failed)?;
     Ok(Some(files))
+}
+
+pub(super) async fn delete_library(pool: &SqlitePool, library: LibraryId) -> Result<()> {
+    let failed = failed("deleting a library");
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+    words::forget_library(&mut tx, library).await?;
+    for sql in [
+        "INSERT OR IGNORE INTO leftovers (library_id, video_id, file)
+         SELECT library_id, video_id, thumbnail FROM keyframes WHERE library_id = ?1 AND thumbnail IS NOT NULL
+         UNION SELECT library_id, video_id, picture FROM keyframes WHERE library_id = ?1 AND picture IS NOT NULL",
+        "DELETE FROM videos WHERE library_id = ?1",
+        "DELETE FROM spaces WHERE library_id = ?1",
+        "DELETE FROM stages WHERE library_id = ?1",
+        "DELETE FROM checkpoints WHERE library_id = ?1",
+    ] {
+        sqlx::query(sql).bind(library_bytes(library)).execute(&mut *tx).await.map_err(&failed)?;
+    }
+    tx.commit().await.map_err(&failed)
+}
+
+pub(super) async fn forget_leftovers(pool: &SqlitePool, library: LibraryId, files: &[String]) -> Result<()> {
+    sqlx::query("DELETE FROM leftovers WHERE library_id = ? AND file IN (SELECT value FROM json_each(?))")
+        .bind(library_bytes(library))
+        .bind(text(&files)?)
+        .execute(pool)
+        .await
+        .map(|_| ())
+        .map_err(failed("recording deleted files"))
+}
+
+/// The files of a video are to be deleted, unless a new index names them.
+async fn leave_files(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<()> {
+    sqlx::query(
+        "INSERT OR IGNORE INTO leftovers (library_id, video_id, file)
+         SELECT ?1, ?2, thumbnail FROM keyframes WHERE library_id = ?1 AND video_id = ?2 AND thumbnail IS NOT NULL
+         UNION SELECT ?1, ?2, picture FROM keyframes WHERE library_id = ?1 AND video_id = ?2 AND picture IS NOT NULL",
+    )
+    .bind(library_bytes(library))
+    .bind(video_bytes(video))
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(failed("recording files to delete"))
 }
 
 /// Of the stages that made vectors: their outputs are in the index now, and are the large ones.
@@ -121,11 +178,6 @@ async fn note_change(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Res
         .map_err(&failed)
 }
 
-/// The name of a unit variant, as JSON writes it.
-pub(super) fn name(value: &impl serde::Serialize) -> Result<String> {
-    text(value).map(|json| json.trim_matches('"').to_owned())
-}
-
 async fn insert_record(
     tx: &mut Tx<'_>,
     library: LibraryId,
@@ -150,7 +202,7 @@ async fn insert_record(
     .bind(&video.created_at)
     .bind(text(&video.warnings)?)
     .bind(text(&video.settings)?)
-    .bind(name(&video.state)?)
+    .bind(variant_name(&video.state)?)
     .bind(index.is_some())
     .bind(transcript)
     .bind(text(&index.map(|i| i.spaces.as_slice()).unwrap_or_default())?)
@@ -265,7 +317,7 @@ pub(super) async fn record_stage(
     .bind(video_bytes(video))
     .bind(record.stage.as_str())
     .bind(position as i64)
-    .bind(name(&record.state)?)
+    .bind(variant_name(&record.state)?)
     .bind(record.started_us)
     .bind(record.ended_us)
     .bind(record.reused)
