@@ -31,6 +31,7 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         .into());
     }
     let models = doctor::models(global, &args.model).await?;
+    let speech = doctor::speech_model(global, args.speech.speech_model.as_deref()).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
         pipeline = pipeline.thumbnails(library::thumbnails(&folder));
@@ -41,6 +42,9 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     }
     if let Some(image) = models.image {
         pipeline = pipeline.image(image);
+    }
+    if let Some(speech) = speech {
+        pipeline = pipeline.speech(speech);
     }
     if let Some(file) = &args.tags {
         pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
@@ -80,6 +84,8 @@ fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
     settings.detector = shots::detector(&args.detector)?;
     settings.decode.exact = args.detector.exact;
     settings.subtitles.languages.clone_from(&args.language);
+    settings.speech = args.speech.settings(args.speech_language.as_ref());
+    settings.speech.over_subtitles = args.over_subtitles;
     if let Some(seconds) = args.max_scene {
         let valid = (1.0..=86_400.0).contains(&seconds);
         if !valid {
@@ -97,7 +103,7 @@ fn vocabulary(file: Option<&Path>) -> Result<Vocabulary> {
 }
 
 /// First Ctrl-C: stop cleanly. Second: at once.
-fn stop_on_ctrl_c(cancel: Cancel) {
+pub(crate) fn stop_on_ctrl_c(cancel: Cancel) {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             cancel.cancel();
@@ -275,6 +281,10 @@ impl Tally {
                     screen.say(&format!("{shown}: {what}"));
                     for warning in report.warnings.iter().filter(|_| new) {
                         screen.say(&format!("  {}", safe(warning)));
+                    }
+                    let dropped = report.dropped.total() as usize;
+                    if new && dropped > 0 {
+                        screen.say(&format!("  {} of speech not believed", count(dropped, "phrase")));
                     }
                 }
                 json!({"event": if new { "indexed" } else { "up_to_date" }, "path": path.to_string_lossy(), "report": report})
