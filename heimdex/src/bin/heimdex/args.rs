@@ -126,6 +126,8 @@ pub(crate) enum Command {
     },
 }
 
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
     /// Files, folders (searched with their subfolders) or globs
@@ -192,6 +194,8 @@ pub(crate) struct WorkerArgs {
     /// The database, in place of --library
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<Library>,
+    #[command(flatten)]
+    pub(crate) speech: SpeechArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]

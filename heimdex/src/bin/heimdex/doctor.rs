@@ -60,20 +60,31 @@ pub(crate) async fn models_for(place: &Place, args: &ModelArgs) -> Result<Models
     Ok(Models { text, image, ..Models::default() })
 }
 
-/// The model to index speech with: the one asked for, else the one that the library was indexed with.
+/// The model to index speech with: the one asked for, else the one that the library was indexed with, else
+/// in a new library one that is on this machine.
 pub(crate) async fn speech_model(
-    global: &Global,
+    place: &Place,
     asked: Option<&str>,
+    args: &ModelArgs,
 ) -> Result<Option<Arc<dyn Transcriber>>> {
     if asked.is_some() {
         return speech_model_named(asked).map(Some);
     }
-    let library = match library::open(global, Pipeline::builder().build()?).await {
-        Ok(library) => library,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+    if args.no_model {
+        return Ok(None);
+    }
+    let videos = match place.open(Pipeline::builder().build()?).await {
+        Ok(library) => library::all_videos(&library).await?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    let spec = library::all_videos(&library).await?.iter().rev().find_map(|video| {
+    if videos.is_empty() {
+        return match speech_model_named(None) {
+            Err(error) if error.kind() == ErrorKind::ModelMissing => Ok(None),
+            result => result.map(Some),
+        };
+    }
+    let spec = videos.iter().rev().find_map(|video| {
         let speech: serde_json::Value = serde_json::from_str(video.settings.get("speech")?).ok()?;
         serde_json::from_value::<SpeechSpec>(speech["spec"].clone()).ok()
     });

@@ -34,8 +34,8 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     if args.queue {
         return jobs::queue(global, &place, &args, files.iter().map(|file| file.path.as_path())).await;
     }
-    let models = doctor::models(global, &args.model).await?;
-    let speech = doctor::speech_model(global, args.speech.speech_model.as_deref()).await?;
+    let models = doctor::models_for(&place, &args.model).await?;
+    let speech = doctor::speech_model(&place, args.speech.speech_model.as_deref(), &args.model).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
         pipeline = pipeline.thumbnails(place.thumbnails());
