@@ -51,7 +51,7 @@ fn decode(path: &Path, exact: bool) -> Result<(DecodeReport, Times, Pcm)> {
     let (mut times, mut pcm) = (Times::default(), Pcm::default());
     let mut options = DecodeOptions::default();
     options.exact = exact;
-    let sinks = Sinks { video: Some(&mut times), audio: Some(&mut pcm), subtitles: true };
+    let sinks = Sinks { video: Some(&mut times), audio: Some(&mut pcm), subtitles: true, ..Sinks::default() };
     let report = file.decode(&options, sinks, &Cancel::new(), &mut |_| ())?;
     Ok((report, times, pcm))
 }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::fingerprint::fingerprint;
 use super::{Pipeline, PipelineSettings};
 use crate::annotate::{Annotator, TagSettings, Tagger, Vocabulary};
 use crate::embed::{ImageEmbedder, TextEmbedder};
 use crate::keyframes::Thumbnails;
 use crate::store::OWN_CHANNELS;
-use crate::{Error, Result};
+use crate::transcript::{Activity, Transcriber};
+use crate::{Cancel, Error, Result};
 
 /// Builds a [`Pipeline`].
 #[derive(Default)]
@@ -17,6 +19,7 @@ pub struct PipelineBuilder {
     settings: PipelineSettings,
     text: Option<Arc<dyn TextEmbedder>>,
     image: Option<Arc<dyn ImageEmbedder>>,
+    speech: Option<Arc<dyn Transcriber>>,
     tags: Option<(Vocabulary, TagSettings)>,
     annotators: Vec<Arc<dyn Annotator>>,
     thumbnails: Option<PathBuf>,
@@ -41,6 +44,14 @@ impl PipelineBuilder {
     #[must_use]
     pub fn image(mut self, embedder: Arc<dyn ImageEmbedder>) -> Self {
         self.image = Some(embedder);
+        self
+    }
+
+    /// The model that turns speech into words, where a video has no subtitles. Without one, subtitles are
+    /// all that is known of what is said.
+    #[must_use]
+    pub fn speech(mut self, transcriber: Arc<dyn Transcriber>) -> Self {
+        self.speech = Some(transcriber);
         self
     }
 
@@ -110,10 +121,17 @@ impl PipelineBuilder {
                 return Err(Error::invalid("annotate", message));
             }
         }
+        // The words follow from what the model of speech activity is, not from where it lies.
+        let activity = match (&self.speech, &self.settings.speech.activity) {
+            (Some(_), Activity::Silero(path)) => fingerprint(path, &Cancel::new(), |_| ())?,
+            (_, activity) => format!("{activity:?}"),
+        };
         Ok(Pipeline {
             settings: self.settings,
             text: self.text,
             image: self.image,
+            speech: self.speech,
+            activity,
             tagger,
             annotators: self.annotators,
             thumbnails,

@@ -11,6 +11,7 @@ mod pipeline;
 mod resume;
 mod settings;
 mod source;
+mod speech;
 mod switch;
 mod vectors;
 mod video;

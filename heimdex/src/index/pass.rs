@@ -10,7 +10,8 @@ use crate::embed::Vector;
 use crate::keyframes::{Candidate, Keyframe, KeyframeSelector, SelectedKeyframe, Thumbnails, look};
 use crate::media::{DecodeReport, MediaFile, Rotation, Sinks, VideoFrame, VideoSink};
 use crate::shots::{Cut, CutFinder, FrameScorer, Shot, tile};
-use crate::{Cancel, Result, Span, Timestamp, VideoId};
+use crate::transcript::{Listen, Transcript};
+use crate::{Cancel, ErrorKind, Result, Span, Timestamp, VideoId};
 
 /// Every detector's cuts have at least this content score, but for fades, which take longer.
 const POSSIBLE_CUT: f64 = 15.0;
@@ -22,6 +23,17 @@ pub(super) struct Seen {
     pub(super) keyframes: Vec<Keyframe>,
     /// The vector of each keyframe, where a model looked at them.
     pub(super) looks: Option<Vec<Vector>>,
+    /// What was said, where a model listened.
+    pub(super) spoken: Option<Spoken>,
+}
+
+/// The output of the stage that transcribes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Spoken {
+    /// `None` where nothing looked for words.
+    pub(super) transcript: Option<Transcript>,
+    /// What was missing or damaged, one line each.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The output of the stage that finds shots.
@@ -91,16 +103,24 @@ impl Keep<'_> {
     }
 }
 
+/// Models at work while the file is decoded.
+#[derive(Default)]
+pub(super) struct AtWork {
+    pub(super) images: Option<ImageQueue>,
+    pub(super) listen: Option<Listen>,
+}
+
 /// Decodes the file once.
 pub(super) fn run(
     file: MediaFile,
     settings: &PipelineSettings,
     video: VideoId,
     thumbnails: Option<&Thumbnails>,
-    images: Option<ImageQueue>,
+    models: AtWork,
     cancel: &Cancel,
     at: &mut dyn FnMut(Timestamp),
 ) -> Result<Seen> {
+    let AtWork { images, mut listen } = models;
     let stream = file.info().video();
     let rotation = stream.map_or(Rotation::None, |v| v.rotation);
     let rate = stream.and_then(|v| v.average_rate);
@@ -113,8 +133,13 @@ pub(super) fn run(
         selected: Vec::new(),
         keep: Keep { video, thumbnails, images: images.as_ref() },
     };
-    let sinks = Sinks { video: has_pictures.then_some(&mut pictures), audio: None, subtitles: true };
-    let report = file.decode(&settings.decode, sinks, cancel, at)?;
+    let sinks = Sinks {
+        video: has_pictures.then_some(&mut pictures),
+        audio_stream: listen.as_ref().and_then(|listen| listen.stream),
+        audio: listen.as_mut().map(|listen| listen as _),
+        subtitles: true,
+    };
+    let mut report = file.decode(&settings.decode, sinks, cancel, at)?;
     let Pictures { cuts, selector, mut selected, keep, .. } = pictures;
     for last in selector.finish() {
         selected.push(keep.keyframe(last)?);
@@ -125,10 +150,42 @@ pub(super) fn run(
         keyframe.shot = u32::try_from(next.saturating_sub(1)).unwrap_or(u32::MAX);
     }
     let looks = images.map(ImageQueue::finish).transpose()?;
+    let spoken = listen.map(|listen| hear(listen, &mut report, at)).transpose()?;
     // Times go back where streams were joined carelessly.
     let mut order: Vec<usize> = (0..selected.len()).collect();
     order.sort_by_key(|i| selected[*i].time);
     let looks = looks.map(|looks| order.iter().map(|i| looks[*i].clone()).collect());
     let keyframes = order.iter().map(|i| selected[*i].clone()).collect();
-    Ok(Seen { report, shots: Shots { shots }, keyframes, looks })
+    Ok(Seen { report, shots: Shots { shots }, keyframes, looks, spoken })
+}
+
+/// Decodes the sound of a file whose pictures were seen before. Sound that cannot be read is a warning, as
+/// it is where pictures are decoded too.
+pub(super) fn listen(
+    file: MediaFile,
+    settings: &PipelineSettings,
+    mut listen: Listen,
+    cancel: &Cancel,
+    at: &mut dyn FnMut(Timestamp),
+) -> Result<Spoken> {
+    let beside_pictures = file.info().video().is_some();
+    let audio_stream = listen.stream;
+    let sinks = Sinks { audio: Some(&mut listen), audio_stream, ..Sinks::default() };
+    let mut report = match file.decode(&settings.decode, sinks, cancel, at) {
+        Err(error)
+            if beside_pictures && matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Truncated) =>
+        {
+            let sound_damage = vec![format!("the sound was left out: {error}")];
+            DecodeReport { sound_damage, ..DecodeReport::default() }
+        }
+        result => result?,
+    };
+    hear(listen, &mut report, at)
+}
+
+/// The end of listening. What the sound lacked goes with the words: pictures are kept without it.
+fn hear(mut listen: Listen, report: &mut DecodeReport, at: &mut dyn FnMut(Timestamp)) -> Result<Spoken> {
+    let mut warnings = std::mem::take(&mut listen.warnings);
+    warnings.append(&mut report.sound_damage);
+    Ok(Spoken { transcript: Some(listen.finish(at)?), warnings })
 }

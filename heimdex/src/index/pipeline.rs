@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{fingerprint, key};
 use super::models::ImageQueue;
-use super::pass::{self, Seen, Shots};
+use super::pass::{self, AtWork, Seen, Shots, Spoken};
 use super::resume::{Forgetful, Run};
 use super::source::Source;
 use super::video::IndexOptions;
@@ -21,7 +21,7 @@ use crate::media::{DecodeReport, MediaFile, MediaInfo};
 use crate::scenes::{Scene, build_scenes};
 use crate::search::Models;
 use crate::store::{IndexedScene, IndexedVideo, VectorRow, VideoRecord, VideoState};
-use crate::transcript::{self, Transcript};
+use crate::transcript::{self, Transcriber};
 use crate::{Cancel, Error, Progress, Result, Stage};
 
 /// Where a record keeps the key of its index, and of its vectors.
@@ -48,6 +48,9 @@ pub struct Pipeline {
     pub(super) settings: PipelineSettings,
     pub(super) text: Option<Arc<dyn TextEmbedder>>,
     pub(super) image: Option<Arc<dyn ImageEmbedder>>,
+    pub(super) speech: Option<Arc<dyn Transcriber>>,
+    /// What tells speech from other sound.
+    pub(super) activity: String,
     pub(super) tagger: Option<Arc<Tagger>>,
     pub(super) annotators: Vec<Arc<dyn Annotator>>,
     pub(super) thumbnails: Option<Thumbnails>,
@@ -60,6 +63,7 @@ impl fmt::Debug for Pipeline {
             .field("settings", &self.settings)
             .field("text", &self.text.as_ref().map(|t| t.spec()))
             .field("image", &self.image.as_ref().map(|i| i.spec()))
+            .field("speech", &self.speech.as_ref().map(|s| s.spec()))
             .finish_non_exhaustive()
     }
 }
@@ -203,6 +207,7 @@ impl Pipeline {
             detector,
             keyframes: frames,
             subtitles: texts,
+            speech: _,
             scenes: cut,
         } = &self.settings;
         // The number of threads changes no output.
@@ -215,7 +220,8 @@ impl Pipeline {
             &self.thumbnails.as_ref().map(|t| t.width().to_string()).unwrap_or_default(),
         ]);
         let given = subtitles.map(transcript::SubtitleFile::fingerprint).unwrap_or_default();
-        let transcribe = key(&["transcribe 1", &decode, &json(texts)?, &given]);
+        let speech = self.speech_key()?;
+        let transcribe = key(&["transcribe 2", &decode, &json(texts)?, &given, &speech]);
         let scenes = key(&["scenes 1", &shots, &transcribe, &json(cut)?]);
         let made = self.model_keys(keyframes, scenes, title, description);
         Ok(Keys { decode, shots, transcribe, made })
@@ -254,13 +260,15 @@ impl Pipeline {
         let Plan { source, file, validated, subtitles, title, description, keys } = plan;
         let Validated { fingerprint, media } = validated;
         let kept = self.kept_looks(&keys.made, before, run)?;
-        let Seen { report, shots, keyframes, looks } =
-            self.see(&source, file, &media, &keys, kept.is_none(), run)?;
-
-        let transcript: Option<Transcript> = run.stage(Stage::Transcribe, &keys.transcribe, |_| {
-            let settings = &self.settings.subtitles;
-            Ok(transcript::choose(subtitles.as_ref(), &media, &report.cues, report.end, settings))
-        })?;
+        let heard: Option<Spoken> = run.kept(Stage::Transcribe, &keys.transcribe)?;
+        let listens = heard.is_none() && self.listens_at_once(subtitles.as_ref(), &media);
+        let Seen { report, shots, keyframes, looks, spoken } =
+            self.see(&source, file, &media, &keys, (kept.is_none(), listens), run)?;
+        let Spoken { transcript, warnings: unheard } =
+            run.stage(Stage::Transcribe, &keys.transcribe, |run| match spoken {
+                Some(spoken) => Ok(spoken),
+                None => self.words(&source, subtitles.as_ref(), &media, &report, run),
+            })?;
         let segments = transcript.as_ref().map(|t| t.segments.clone()).unwrap_or_default();
         let scenes: Vec<Scene> = run.stage(Stage::Scenes, &keys.made.scenes, |_| {
             Ok(build_scenes(&shots.shots, &segments, &self.settings.scenes))
@@ -275,6 +283,7 @@ impl Pipeline {
         if media.audio().is_none() {
             warnings.push("there is no sound".to_owned());
         }
+        warnings.extend(unheard);
         warnings.extend(subtitles.iter().flat_map(|s| s.warnings().iter().cloned()));
         let language = transcript.as_ref().and_then(|t| t.language.clone());
         let created_at = media.tags.get("creation_time").cloned();
@@ -330,14 +339,15 @@ impl Pipeline {
     }
 
     /// The outputs of the one pass: kept ones when all three are, else those of a new pass. `unseen`
-    /// when the image model has not looked at the keyframes yet.
+    /// when the image model has not looked at the keyframes yet, `listens` when words are to be heard in
+    /// the same pass.
     fn see(
         &self,
         source: &Source,
         file: Option<MediaFile>,
         media: &MediaInfo,
         keys: &Keys,
-        unseen: bool,
+        (unseen, listens): (bool, bool),
         run: &mut Run<'_>,
     ) -> Result<Seen> {
         let kept: (Option<DecodeReport>, Option<Shots>, Option<Vec<Keyframe>>) = (
@@ -351,7 +361,7 @@ impl Pipeline {
             for stage in [Stage::Decode, Stage::Shots, Stage::Keyframes] {
                 run.reused(stage)?;
             }
-            return Ok(Seen { report, shots, keyframes, looks: None });
+            return Ok(Seen { report, shots, keyframes, looks: None, spoken: None });
         }
         run.begin(Stage::Decode)?;
         let opened = match file {
@@ -365,7 +375,9 @@ impl Pipeline {
         let seen = opened.and_then(|file| {
             let image = self.image.as_ref().filter(|_| unseen);
             let images = image.map(|image| ImageQueue::start(Arc::clone(image), &cancel)).transpose()?;
-            pass::run(file, &self.settings, source.id, self.thumbnails.as_ref(), images, &cancel, &mut at)
+            let listen = if listens { self.listen(media, &cancel)? } else { None };
+            let models = AtWork { images, listen };
+            pass::run(file, &self.settings, source.id, self.thumbnails.as_ref(), models, &cancel, &mut at)
         });
         let seen = match seen {
             Ok(seen) => seen,
@@ -394,6 +406,10 @@ impl Pipeline {
             (KEYFRAMES_KEY.to_owned(), keys.keyframes.clone()),
             (SCENES_KEY.to_owned(), keys.scenes.clone()),
         ]);
+        if let Some(transcriber) = &self.speech {
+            let speech = serde_json::json!({"spec": transcriber.spec(), "settings": &settings.speech});
+            all.insert("speech".to_owned(), json(&speech)?);
+        }
         all.extend(self.provenance_of_models(keys)?);
         Ok(all)
     }
@@ -419,6 +435,6 @@ impl Pipeline {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+pub(super) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::store("settings cannot be written", e))
 }

@@ -38,6 +38,8 @@ pub(crate) struct Run<'a> {
     pub(crate) cancel: &'a Cancel,
     report: &'a mut dyn FnMut(Progress),
     fraction: f32,
+    /// The stage that reported last, and how far it was.
+    reported: Option<(Stage, f32)>,
     pub(crate) stages: Vec<StageRecord>,
 }
 
@@ -47,7 +49,7 @@ impl<'a> Run<'a> {
         cancel: &'a Cancel,
         report: &'a mut dyn FnMut(Progress),
     ) -> Self {
-        Self { checkpoints, cancel, report, fraction: 0.0, stages: Vec::new() }
+        Self { checkpoints, cancel, report, fraction: 0.0, reported: None, stages: Vec::new() }
     }
 
     /// The output kept under `key`, or that of `work`, which is then kept.
@@ -153,9 +155,11 @@ impl<'a> Run<'a> {
         self.checkpoints.record(record)
     }
 
-    /// Reports how far a stage is. The whole never goes backwards.
+    /// Reports how far a stage is. Neither it nor the whole ever goes backwards.
     pub(crate) fn progress(&mut self, stage: Stage, stage_fraction: f32) {
-        let stage_fraction = stage_fraction.clamp(0.0, 1.0);
+        let before = self.reported.filter(|(reported, _)| *reported == stage).map_or(0.0, |(_, f)| f);
+        let stage_fraction = stage_fraction.clamp(0.0, 1.0).max(before);
+        self.reported = Some((stage, stage_fraction));
         let (from, to) = share(stage);
         self.fraction = self.fraction.max(from + (to - from) * stage_fraction);
         (self.report)(Progress { stage, stage_fraction, fraction: self.fraction });

@@ -7,7 +7,7 @@ use crate::keyframes::KeyframeSettings;
 use crate::media::{DecodeOptions, Limits};
 use crate::scenes::SceneSettings;
 use crate::shots::Detector;
-use crate::transcript::SubtitleSettings;
+use crate::transcript::{SpeechSettings, SubtitleSettings};
 
 /// How videos are indexed. Each field is the settings of one stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct PipelineSettings {
     pub keyframes: KeyframeSettings,
     /// Which subtitles are used.
     pub subtitles: SubtitleSettings,
+    /// How speech is found and what of it is believed, where there is a model for it.
+    pub speech: SpeechSettings,
     /// How shots become scenes.
     pub scenes: SceneSettings,
 }
@@ -37,6 +39,7 @@ impl PipelineSettings {
         self.limits.validate()?;
         self.detector.start(None)?;
         self.keyframes.validate()?;
+        self.speech.validate()?;
         self.scenes.validate()
     }
 }

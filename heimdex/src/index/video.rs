@@ -10,10 +10,12 @@ use tokio::runtime::Handle;
 use super::Pipeline;
 use super::resume::{Checkpoints, Run};
 use super::source::Source;
+use super::speech::dropped;
 use crate::media::MediaInfo;
 use crate::store::{
     IndexStore, IndexedVideo, Page, StageRecord, VideoRecord, VideoState, check_space, write_sidecar,
 };
+use crate::transcript::Dropped;
 use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
@@ -57,6 +59,8 @@ pub struct IndexReport {
     pub scenes: usize,
     /// Cues or phrases of its transcript; `None` when nothing looked for any.
     pub segments: Option<usize>,
+    /// Phrases that a speech model gave and that were not believed, by reason.
+    pub dropped: Dropped,
     /// What was missing or damaged, one line each.
     pub warnings: Vec<String>,
     /// The stages, with their times and whether an earlier run's output was used.
@@ -245,6 +249,7 @@ fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexRep
         keyframes: index.keyframes.len(),
         scenes: index.scenes.len(),
         segments: index.transcript.as_ref().map(|_| index.segments.len()),
+        dropped: dropped(index.transcript.as_ref()),
         warnings: index.video.warnings.clone(),
         stages: Vec::new(),
         seconds: 0.0,

@@ -58,6 +58,8 @@ pub struct Sinks<'a> {
     pub video: Option<&'a mut dyn VideoSink>,
     /// Sound.
     pub audio: Option<&'a mut dyn AudioSink>,
+    /// Index of the stream that `audio` takes; that of [`MediaInfo::audio`] when not given.
+    pub audio_stream: Option<usize>,
     /// Whether the report is to hold the cues of embedded text subtitles.
     pub subtitles: bool,
 }
@@ -78,6 +80,9 @@ pub struct DecodeReport {
     pub variable_rate: bool,
     /// What was cut off or damaged, one line each. Empty when the file was whole.
     pub damage: Vec<String>,
+    /// The same of sound that was decoded beside pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sound_damage: Vec<String>,
     /// Cues of embedded text subtitles in file order.
     pub cues: Vec<EmbeddedCue>,
 }
@@ -152,8 +157,9 @@ impl MediaFile {
         at: &mut dyn FnMut(Timestamp),
     ) -> Result<DecodeReport> {
         self.input.watch(cancel);
-        let Sinks { video, audio, subtitles } = sinks;
-        let pass = Pass::new(&self, options, video.is_some(), audio.is_some(), subtitles)?;
+        let Sinks { video, audio, audio_stream, subtitles } = sinks;
+        let sound = audio.is_some().then_some(audio_stream);
+        let pass = Pass::new(&self, options, video.is_some(), sound, subtitles)?;
         pass.keep_streams(&mut self.input, subtitles);
         let Some(sink) = video.filter(|_| pass.gives_frames()) else {
             return pass.run(&mut self, None, audio, cancel, at);

@@ -200,13 +200,15 @@ impl MediaInfo {
 
     /// The sound that is read: the default stream, else the first.
     pub fn audio(&self) -> Option<&AudioStream> {
-        let streams = || {
-            self.streams.iter().filter_map(|s| match s {
-                StreamInfo::Audio(a) => Some(a),
-                _ => None,
-            })
-        };
-        streams().find(|a| a.default).or_else(|| streams().next())
+        self.audio_tracks().find(|a| a.default).or_else(|| self.audio_tracks().next())
+    }
+
+    /// Streams of sound, in file order.
+    pub fn audio_tracks(&self) -> impl Iterator<Item = &AudioStream> {
+        self.streams.iter().filter_map(|s| match s {
+            StreamInfo::Audio(a) => Some(a),
+            _ => None,
+        })
     }
 
     /// Subtitle streams that hold text, in file order.

@@ -41,16 +41,21 @@ pub(super) struct Pass {
     frame: Frame,
     report: DecodeReport,
     decode_errors: u64,
+    /// Of the sound of a file that has pictures.
+    sound_errors: u64,
+    /// Whether the file has pictures: decoding its sound too then changes nothing else in the report.
+    beside: bool,
     corrupt_frames: u64,
     zero: Timestamp,
 }
 
 impl Pass {
+    /// `sound` when someone takes it: of the stream named, or of the usual one.
     pub(super) fn new(
         file: &MediaFile,
         options: &DecodeOptions,
         video: bool,
-        audio: bool,
+        sound: Option<Option<usize>>,
         subtitles: bool,
     ) -> Result<Self> {
         let MediaFile { input, info } = file;
@@ -96,13 +101,18 @@ impl Pass {
         };
         let mut report = DecodeReport::default();
         // Sound alone is decoded even when nobody listens: whether the file is whole depends on it.
-        let sound = match info.audio() {
-            Some(stream) if audio || info.video().is_none() => match open(stream.index, 1) {
+        let wanted = sound.flatten();
+        let stream = match wanted {
+            Some(wanted) => info.audio_tracks().find(|stream| stream.index == wanted),
+            None => info.audio(),
+        };
+        let sound = match stream {
+            Some(stream) if sound.is_some() || info.video().is_none() => match open(stream.index, 1) {
                 Ok((decoder, base)) => {
                     Some(Sound { stream: stream.clone(), decoder, base, resampler: Resampler::new() })
                 }
                 Err(error) if pictures.is_some() => {
-                    report.damage.push(format!("the sound was left out: {error}"));
+                    report.sound_damage.push(format!("the sound was left out: {error}"));
                     None
                 }
                 Err(error) => return Err(error),
@@ -133,6 +143,8 @@ impl Pass {
             frame,
             report,
             decode_errors: 0,
+            sound_errors: 0,
+            beside: info.video().is_some(),
             corrupt_frames: 0,
             zero: info.start,
         })
@@ -291,6 +303,8 @@ impl Pass {
     ) -> Result<()> {
         let Some(sound) = &mut self.sound else { return Ok(()) };
         let zero = self.zero;
+        let beside = self.beside;
+        let errors = if beside { &mut self.sound_errors } else { &mut self.decode_errors };
         let mut give = |report: &mut DecodeReport,
                         resampled: std::result::Result<(Timestamp, &[f32]), i32>| {
             let (start, pcm) = resampled.map_err(|status| {
@@ -304,7 +318,10 @@ impl Pass {
             }
             report.samples += pcm.len() as u64;
             let micros = pcm.len() as i64 * 1_000_000 / i64::from(super::audio::SAMPLE_RATE_HZ);
-            report.end = report.end.max(start.plus_micros(micros));
+            // Beside pictures the packets' own word counts, which is known in any case.
+            if !beside {
+                report.end = report.end.max(start.plus_micros(micros));
+            }
             match sink {
                 Some(sink) => sink.samples(start, pcm),
                 None => Ok(()),
@@ -315,7 +332,7 @@ impl Pass {
             let status = sound.decoder.send(packet);
             pending = status == EAGAIN;
             if status < 0 && status != EAGAIN && status != EOF {
-                self.decode_errors += 1;
+                *errors += 1;
             }
             loop {
                 let status = sound.decoder.receive(&mut self.frame);
@@ -323,7 +340,7 @@ impl Pass {
                     break;
                 }
                 if status < 0 {
-                    self.decode_errors += 1;
+                    *errors += 1;
                     break;
                 }
                 let time = timestamp(self.frame.get().best_effort_timestamp, sound.base)
@@ -368,14 +385,23 @@ impl Pass {
         if self.decode_errors > 0 {
             damage.push(format!("{} packets are damaged and could not be decoded", self.decode_errors));
         } else {
+            let of_sound = self.sound.as_ref().filter(|_| !self.beside);
             let logged = self.pictures.as_ref().map_or(0, |p| p.decoder.errors())
-                + self.sound.as_ref().map_or(0, |s| s.decoder.errors());
+                + of_sound.map_or(0, |s| s.decoder.errors());
             if logged > 0 {
                 damage.push(format!("the data is damaged in {logged} places"));
             }
         }
         if self.corrupt_frames > 0 {
             damage.push(format!("{} frames are damaged", self.corrupt_frames));
+        }
+        let logged = self.sound.as_ref().filter(|_| self.beside).map_or(0, |s| s.decoder.errors());
+        if self.sound_errors > 0 {
+            let message =
+                format!("{} packets of sound are damaged and could not be decoded", self.sound_errors);
+            self.report.sound_damage.push(message);
+        } else if logged > 0 {
+            self.report.sound_damage.push(format!("the sound is damaged in {logged} places"));
         }
         let Some(pictures) = &self.pictures else { return };
         if self.report.frames == 0 {

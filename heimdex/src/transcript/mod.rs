@@ -1,32 +1,55 @@
-//! Words with times: subtitles in and out.
+//! Words with times: speech to text, subtitles in and out.
 //!
 //! Uses time and errors; embedded streams come from [`crate::media`].
 
+mod activity;
 #[cfg(feature = "media")]
 mod ass;
 mod cue;
 mod encoding;
-#[cfg(any(feature = "media", feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "media")]
+mod file;
+mod gates;
 mod language;
+mod listen;
 mod read;
+mod regions;
+mod settings;
 #[cfg(feature = "media")]
 mod source;
 mod srt;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod transcriber;
 mod vtt;
+#[cfg(feature = "whisper")]
+mod whisper;
 mod words;
 
 #[cfg(test)]
+mod speech_tests;
+#[cfg(test)]
 mod tests;
 
+#[cfg(feature = "media")]
+pub(crate) use file::{Listen, forced};
+#[cfg(feature = "media")]
+pub use file::{Transcribed, transcribe};
+pub use gates::Dropped;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use language::normalize as normalize_language;
+pub use listen::Listener;
 pub use read::read_subtitles;
+pub use settings::{Activity, AudioTrack, Gates, SpeechSettings};
 #[cfg(feature = "media")]
 pub use source::SubtitleSettings;
 #[cfg(feature = "media")]
 pub(crate) use source::{SubtitleFile, choose, find_subtitles};
 pub use srt::write_srt;
+pub use transcriber::{Heard, Phrase, Region, SAMPLE_RATE_HZ, SpeechSpec, Transcriber};
 pub use vtt::write_vtt;
+#[cfg(feature = "whisper")]
+pub use whisper::{Whisper, WhisperOptions};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +109,9 @@ pub enum TranscriptSource {
     Speech {
         /// The model.
         model: String,
+        /// What it gave and was not believed.
+        #[serde(default, skip_serializing_if = "Dropped::is_empty")]
+        dropped: Dropped,
     },
 }
 

@@ -50,6 +50,11 @@ impl SubtitleFile {
         self.fingerprint.clone()
     }
 
+    /// Whether it can be used.
+    pub(crate) fn has_cues(&self) -> bool {
+        !self.cues.is_empty()
+    }
+
     /// What could not be used, one line each.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings

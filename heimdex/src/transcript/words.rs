@@ -26,7 +26,7 @@ pub(super) fn estimate(text: &str, span: Span) -> Vec<Word> {
 
 /// At white space, and inside runs of Han, Hiragana and Katakana at the word boundaries of UAX #29.
 /// Punctuation stays with the word before it.
-fn split(text: &str) -> Vec<&str> {
+pub(super) fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     for token in text.split_whitespace() {
         if !token.chars().any(is_unspaced) {

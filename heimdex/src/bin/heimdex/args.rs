@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use heimdex::embed::{Backend, ModelOptions, Precision, Provider};
+use heimdex::transcript::{Activity, AudioTrack, SpeechSettings};
 use heimdex::{SceneId, Timestamp};
 
 use crate::models::ModelsCommand;
@@ -95,6 +96,8 @@ pub(crate) enum Command {
     },
     /// Print the shots of a file, without a library
     Shots(ShotsArgs),
+    /// Write what is said in a file, without a library
+    Transcribe(TranscribeArgs),
     /// Write what the library holds of a video
     Export(ExportArgs),
     /// Get models, list and check them
@@ -123,6 +126,8 @@ pub(crate) enum Command {
     },
 }
 
+// Each is a word of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
     /// Files, folders (searched with their subfolders) or globs
@@ -140,6 +145,14 @@ pub(crate) struct IndexArgs {
     /// Language of the subtitles to prefer, such as `en`
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Vec<String>,
+    /// Transcribe speech even where there are subtitles
+    #[arg(long)]
+    pub(crate) over_subtitles: bool,
+    /// Language that is spoken; detected when not given
+    #[arg(long, value_name = "CODE")]
+    pub(crate) speech_language: Option<String>,
+    #[command(flatten)]
+    pub(crate) speech: SpeechArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
@@ -181,6 +194,8 @@ pub(crate) struct WorkerArgs {
     /// The database, in place of --library
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<Library>,
+    #[command(flatten)]
+    pub(crate) speech: SpeechArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
@@ -238,9 +253,72 @@ pub(crate) struct ModelArgs {
     /// With `--backend onnx`: what it computes on
     #[arg(long, value_enum, env = "HEIMDEX_PROVIDER", default_value_t = ProviderName::Cpu)]
     pub(crate) provider: ProviderName,
-    /// Words only, no model
+    /// Words only, no model for vectors
     #[arg(long, conflicts_with_all = ["model", "image_model"])]
     pub(crate) no_model: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpeechArgs {
+    /// Model that turns speech into words: a preset, a name such as whisper-base, or a ggml file
+    #[arg(long, env = "HEIMDEX_SPEECH_MODEL", value_name = "NAME|FILE")]
+    pub(crate) speech_model: Option<String>,
+    /// Translate to English
+    #[arg(long)]
+    pub(crate) translate: bool,
+    /// Names and terms to expect in speech
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Track of sound: its number from 0, or a language such as `en`
+    #[arg(long, value_name = "NUMBER|CODE")]
+    pub(crate) audio_track: Option<AudioTrack>,
+    /// Silero model in the format of whisper.cpp that tells speech from other sound
+    #[arg(long, env = "HEIMDEX_VOICE_MODEL", value_name = "FILE")]
+    pub(crate) voice_model: Option<PathBuf>,
+}
+
+impl SpeechArgs {
+    /// How to listen, with a language where one is given.
+    pub(crate) fn settings(&self, language: Option<&String>) -> SpeechSettings {
+        let mut settings = SpeechSettings::default();
+        settings.language = language.cloned();
+        settings.translate = self.translate;
+        settings.prompt = self.prompt.clone().unwrap_or_default();
+        settings.track = self.audio_track.clone().unwrap_or_default();
+        if let Some(file) = &self.voice_model {
+            settings.activity = Activity::Silero(file.clone());
+        }
+        settings
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TranscriptFormat {
+    /// SubRip
+    Srt,
+    /// WebVTT
+    Vtt,
+    /// Everything, with words
+    Json,
+    /// A line for each phrase
+    Txt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TranscribeArgs {
+    /// The video, or a file with sound only
+    pub(crate) path: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = TranscriptFormat::Srt)]
+    pub(crate) format: TranscriptFormat,
+    /// File to write, in place of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Language that is spoken; detected when not given
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) speech: SpeechArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

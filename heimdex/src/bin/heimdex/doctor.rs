@@ -9,7 +9,8 @@ use heimdex::embed::{
 use heimdex::index::Pipeline;
 use heimdex::models::{self, Preset};
 use heimdex::search::Models;
-use heimdex::{ErrorKind, Heimdex, Result};
+use heimdex::transcript::{SpeechSpec, Transcriber, Whisper};
+use heimdex::{Error, ErrorKind, Heimdex, Result};
 use serde_json::json;
 
 use crate::args::{Global, ModelArgs};
@@ -57,6 +58,57 @@ pub(crate) async fn models_for(place: &Place, args: &ModelArgs) -> Result<Models
     let image = args.image_model.as_deref().or(used(Modality::Image));
     let image = image.map(|name| image_model(name, &options)).transpose()?;
     Ok(Models { text, image, ..Models::default() })
+}
+
+/// The model to index speech with: the one asked for, else the one that the library was indexed with, else
+/// in a new library one that is on this machine.
+pub(crate) async fn speech_model(
+    place: &Place,
+    asked: Option<&str>,
+    args: &ModelArgs,
+) -> Result<Option<Arc<dyn Transcriber>>> {
+    if asked.is_some() {
+        return speech_model_named(asked).map(Some);
+    }
+    if args.no_model {
+        return Ok(None);
+    }
+    let videos = match place.open(Pipeline::builder().build()?).await {
+        Ok(library) => library::all_videos(&library).await?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if videos.is_empty() {
+        return match speech_model_named(None) {
+            Err(error) if error.kind() == ErrorKind::ModelMissing => Ok(None),
+            result => result.map(Some),
+        };
+    }
+    let spec = videos.iter().rev().find_map(|video| {
+        let speech: serde_json::Value = serde_json::from_str(video.settings.get("speech")?).ok()?;
+        serde_json::from_value::<SpeechSpec>(speech["spec"].clone()).ok()
+    });
+    spec.map(|spec| speech_model_named(Some(&spec.model))).transpose()
+}
+
+/// A speech model by the name of a preset or of its own, or by its file.
+pub(crate) fn speech_model_named(name: Option<&str>) -> Result<Arc<dyn Transcriber>> {
+    let Some(name) = name else {
+        let all = Preset::ALL.map(|preset| preset.speech().name);
+        let here = all.into_iter().find(|name| models::resolve(name).is_ok());
+        let Some(here) = here else {
+            let message =
+                "no speech model is on this machine; get one with: heimdex models pull whisper-base";
+            return Err(Error::model_missing("whisper", message));
+        };
+        return speech_model_named(Some(here));
+    };
+    let name = name.parse::<Preset>().map_or(name, |preset| preset.speech().name);
+    let path = models::resolve(name)?;
+    if path.is_dir() {
+        return Err(Error::invalid("speech-model", format!("{name} is a folder; give a ggml file")));
+    }
+    Ok(Arc::new(Whisper::open(path)?))
 }
 
 /// The models that made the library's vectors, where there are any.
@@ -138,6 +190,12 @@ fn presets() -> impl Iterator<Item = (Preset, u64, Vec<&'static str>)> {
     })
 }
 
+/// The speech models of the presets that are here.
+fn speech() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let name = |preset: Preset| preset.speech().name;
+    Preset::ALL.into_iter().filter_map(move |p| Some((name(p), models::resolve(name(p)).ok()?)))
+}
+
 pub(crate) async fn run(global: &Global) -> Outcome {
     let place = Place::of(global)?;
     let model: std::result::Result<PathBuf, String> =
@@ -166,6 +224,7 @@ pub(crate) async fn run(global: &Global) -> Outcome {
                 "spec": loads.as_ref().and_then(|l| l.as_ref().ok()),
                 "error": model.as_ref().err().or(loads.as_ref().and_then(|l| l.as_ref().err())),
             },
+            "speech": speech().map(|(name, path)| json!({"name": name, "path": path})).collect::<Vec<_>>(),
             "presets": presets().map(|(preset, memory, missing)| {
                 json!({"preset": preset.as_str(), "memory_bytes": memory, "missing": missing})
             }).collect::<Vec<_>>(),
@@ -195,6 +254,14 @@ pub(crate) async fn run(global: &Global) -> Outcome {
                 }
                 (Ok(_), Some(Err(error))) | (Err(error), _) => error.clone(),
                 (Ok(path), None) => path.display().to_string(),
+            },
+        )?;
+        let speech: Vec<&str> = speech().map(|(name, _)| name).collect();
+        row(
+            "speech",
+            match speech.as_slice() {
+                [] => "no model; get one with: heimdex models pull whisper-base".to_owned(),
+                here => here.join(", "),
             },
         )?;
         for (preset, memory, missing) in presets() {

@@ -34,7 +34,8 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     if args.queue {
         return jobs::queue(global, &place, &args, files.iter().map(|file| file.path.as_path())).await;
     }
-    let models = doctor::models(global, &args.model).await?;
+    let models = doctor::models_for(&place, &args.model).await?;
+    let speech = doctor::speech_model(&place, args.speech.speech_model.as_deref(), &args.model).await?;
     let mut pipeline = Pipeline::builder().settings(settings(&args)?);
     if !args.no_thumbnails {
         pipeline = pipeline.thumbnails(place.thumbnails());
@@ -43,7 +44,10 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         pipeline = pipeline.sidecars(folder);
     }
     let words_only = models.text.is_none() && models.image.is_none();
-    let pipeline = with_models(pipeline, models, &args.tags)?;
+    let mut pipeline = with_models(pipeline, models, &args.tags)?;
+    if let Some(speech) = speech {
+        pipeline = pipeline.speech(speech);
+    }
     let library = place.open_or_make(pipeline.build()?).await?;
     // Once, and not for each file.
     library.check_models().await.map_err(switch_first)?;
@@ -112,6 +116,8 @@ fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
     settings.detector = shots::detector(&args.detector)?;
     settings.decode.exact = args.detector.exact;
     settings.subtitles.languages.clone_from(&args.language);
+    settings.speech = args.speech.settings(args.speech_language.as_ref());
+    settings.speech.over_subtitles = args.over_subtitles;
     if let Some(seconds) = args.max_scene {
         let valid = (1.0..=86_400.0).contains(&seconds);
         if !valid {
@@ -307,6 +313,10 @@ impl Tally {
                     screen.say(&format!("{shown}: {what}"));
                     for warning in report.warnings.iter().filter(|_| new) {
                         screen.say(&format!("  {}", safe(warning)));
+                    }
+                    let dropped = report.dropped.total() as usize;
+                    if new && dropped > 0 {
+                        screen.say(&format!("  {} of speech not believed", count(dropped, "phrase")));
                     }
                 }
                 json!({"event": if new { "indexed" } else { "up_to_date" }, "path": path.to_string_lossy(), "report": report})

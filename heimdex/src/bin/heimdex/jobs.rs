@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use heimdex::Cancel;
-use heimdex::index::Pipeline;
+use heimdex::index::{Pipeline, PipelineSettings};
 use heimdex::store::JobState;
 use serde_json::json;
 
@@ -51,7 +51,13 @@ pub(crate) async fn work(global: &Global, args: WorkerArgs) -> Outcome {
     let place = Place::with_database(global, args.database_url.as_ref())?;
     let database = place.database("worker").await?;
     let models = doctor::models_for(&place, &args.model).await?;
-    let mut pipeline = Pipeline::builder().thumbnails(place.thumbnails());
+    let speech = doctor::speech_model(&place, args.speech.speech_model.as_deref(), &args.model).await?;
+    let mut settings = PipelineSettings::default();
+    settings.speech = args.speech.settings(None);
+    let mut pipeline = Pipeline::builder().settings(settings).thumbnails(place.thumbnails());
+    if let Some(speech) = speech {
+        pipeline = pipeline.speech(speech);
+    }
     if let Some(folder) = &args.sidecars {
         pipeline = pipeline.sidecars(folder);
     }

@@ -12,6 +12,7 @@ mod models;
 mod output;
 mod search;
 mod shots;
+mod transcribe;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Show { video } => library::show(&global, &video).await,
         Command::Rm { videos } => library::remove(&global, &videos).await,
         Command::Shots(args) => shots::run(&global, args).await,
+        Command::Transcribe(args) => transcribe::run(&global, args).await,
         Command::Export(args) => export::run(&global, args).await,
         Command::Models { command } => models::run(&global, command).await,
         Command::Doctor => doctor::run(&global).await,
@@ -81,7 +83,8 @@ fn fail(json: bool, error: &heimdex::Error) -> ExitCode {
 
 fn log(verbose: u8) {
     let level = match verbose {
-        0 => "error",
+        // What whisper.cpp logs as an error comes back as one, or was asked for by a cancel.
+        0 => "error,whisper_rs=off",
         1 => "heimdex=info,warn",
         _ => "heimdex=debug,info",
     };

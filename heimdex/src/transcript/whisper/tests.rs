@@ -1,0 +1,1 @@
+//! Rules of words without a model; with one, see `tests/whisper.rs`.

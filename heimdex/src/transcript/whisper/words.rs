@@ -1,0 +1,206 @@
+//! Tokens become phrases, and words with times.
+
+use super::super::Word;
+use super::super::transcriber::Phrase;
+use super::super::words::split;
+use crate::{Span, Timestamp};
+
+/// One token of the decoder. Times count from the beginning of the window.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Token {
+    pub(super) id: i32,
+    /// Its text: often a part of a word, sometimes a part of a character. Empty for tokens without text.
+    pub(super) bytes: Vec<u8>,
+    pub(super) probability: f32,
+    pub(super) log_probability: f32,
+    /// By the timestamp tokens and the length of the text.
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+    /// By the attention of the alignment heads: where the token ends; negative where there is none.
+    ///
+    /// openai-whisper reads the rows of its matrix as the tokens that they lead to, whisper.cpp counts
+    /// from the second row on: what it calls a token's time is where the next one begins.
+    pub(super) aligned: Timestamp,
+}
+
+/// How times are read.
+pub(super) struct Times {
+    /// The token of time zero; those after are 20 ms apart.
+    pub(super) begin: i32,
+    pub(super) aligned: bool,
+    /// The sound of the window.
+    pub(super) bounds: Span,
+}
+
+impl Times {
+    fn of(&self, token: &Token) -> Option<Timestamp> {
+        let steps = token.id - self.begin;
+        (steps >= 0).then(|| Timestamp::from_millis(i64::from(steps) * 20).min(self.bounds.end))
+    }
+}
+
+/// The phrases of a window: what stands between its timestamps.
+pub(super) fn phrases(tokens: &[Token], times: &Times) -> Vec<Phrase> {
+    let mut phrases = Vec::new();
+    let mut begin = times.bounds.start;
+    let mut first = 0;
+    // Where the last token of text ended.
+    let mut at = times.bounds.start;
+    for (i, token) in tokens.iter().enumerate() {
+        let Some(time) = times.of(token) else { continue };
+        phrases.extend(phrase(&tokens[first..i], Span::new(begin, time), &mut at, times));
+        (begin, first) = (time, i + 1);
+    }
+    let rest = Span::new(begin, times.bounds.end);
+    phrases.extend(phrase(&tokens[first..], rest, &mut at, times));
+    phrases
+}
+
+/// Where a window is to be decoded on: openai-whisper's rule, that two times at the end close what was
+/// heard and open what was not. `None` where all was heard, or what is left is too short to matter.
+pub(super) fn resumes(tokens: &[Token], times: &Times) -> Option<Timestamp> {
+    const LEAST_MICROS: i64 = 1_000_000;
+    let [.., before, last] = tokens else { return None };
+    times.of(before)?;
+    let at = times.of(last)?;
+    let (done, left) = (at.micros_since(times.bounds.start), times.bounds.end.micros_since(at));
+    (done >= LEAST_MICROS && left >= LEAST_MICROS).then_some(at)
+}
+
+/// Whether the text says the same again and again: its last tokens are few different ones.
+///
+/// The measure is whisper.cpp's: entropy over the last 32 tokens, below 2.4.
+pub(super) fn repeats(tokens: &[Token]) -> bool {
+    const LAST: usize = 32;
+    let text: Vec<i32> = tokens.iter().filter(|t| !t.bytes.is_empty()).map(|t| t.id).collect();
+    if text.len() <= LAST {
+        return false;
+    }
+    let mut last = text[text.len() - LAST..].to_vec();
+    last.sort_unstable();
+    let entropy: f64 = last
+        .chunk_by(|a, b| a == b)
+        .map(|same| same.len() as f64 / LAST as f64)
+        .map(|part| -part * part.ln())
+        .sum();
+    entropy < 2.4
+}
+
+fn phrase(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Option<Phrase> {
+    let pieces = pieces(tokens, span, at, times);
+    let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.bytes.iter().copied()).collect();
+    let (text, places) = readable(&bytes, &pieces);
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return None;
+    }
+    let lead = text.len() - text.trim_start().len();
+    let mut words: Vec<Word> = split(trimmed)
+        .into_iter()
+        .map(|part| {
+            let from = lead + (part.as_ptr() as usize - trimmed.as_ptr() as usize);
+            word(part, &places[from..from + part.len()], &pieces)
+        })
+        .collect();
+    if times.aligned {
+        not_too_long(&mut words);
+    }
+    let spoken = tokens.iter().filter(|t| !t.bytes.is_empty());
+    let sum: f32 = spoken.clone().map(|t| t.log_probability).sum();
+    let (first, last) = (words.first()?, words.last()?);
+    Some(Phrase {
+        span: Span::new(first.span.start, last.span.end),
+        text: trimmed.to_owned(),
+        no_speech_probability: None,
+        average_log_probability: Some(sum / spoken.count().max(1) as f32),
+        words,
+    })
+}
+
+/// The time of a token inside its phrase, and how sure it is.
+struct Piece {
+    span: Span,
+    /// Its bytes in the phrase.
+    bytes: std::ops::Range<usize>,
+    probability: f32,
+}
+
+fn pieces(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    // A word cannot begin before its phrase, nor before the one before has ended.
+    let mut last = (*at).max(span.start);
+    for token in tokens.iter().filter(|t| !t.bytes.is_empty()) {
+        let (start, end) = if times.aligned && token.aligned >= Timestamp::ZERO {
+            (last, token.aligned)
+        } else {
+            (token.start, token.end)
+        };
+        let start = start.clamp(last, span.end.max(last));
+        let end = end.clamp(start, span.end.max(start));
+        last = end;
+        let bytes = from..from + token.bytes.len();
+        from = bytes.end;
+        pieces.push(Piece { span: Span::new(start, end), bytes, probability: token.probability });
+    }
+    *at = last.max(*at);
+    pieces
+}
+
+/// The bytes as text, without what is no UTF-8; for each byte of it, its place among the bytes.
+fn readable(bytes: &[u8], pieces: &[Piece]) -> (String, Vec<usize>) {
+    let mut text = String::with_capacity(bytes.len());
+    let mut places = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        places.extend(at..at + chunk.valid().len());
+        at += chunk.valid().len() + chunk.invalid().len();
+    }
+    debug_assert!(pieces.last().is_none_or(|p| p.bytes.end == bytes.len()));
+    (text, places)
+}
+
+/// A word from where its first byte is said to where its last is.
+fn word(text: &str, places: &[usize], pieces: &[Piece]) -> Word {
+    let first = places.first().copied().unwrap_or(0);
+    let last = places.last().copied().unwrap_or(first);
+    let of =
+        |place: usize| pieces.partition_point(|p| p.bytes.end <= place).min(pieces.len().saturating_sub(1));
+    let mine = pieces.get(of(first)..=of(last)).unwrap_or_default();
+    // A token of several words, or with a space before, shares its time by its bytes.
+    let moment = |piece: &Piece, place: usize| {
+        let part = piece.span.micros() * (place - piece.bytes.start) as i64 / piece.bytes.len().max(1) as i64;
+        piece.span.start.plus_micros(part)
+    };
+    let (Some(begin), Some(end)) = (mine.first(), mine.last()) else {
+        return Word { text: text.to_owned(), span: Span::default(), probability: None };
+    };
+    // The space before a word is part of its token, not of its sound.
+    let leads = first == begin.bytes.start || (first == begin.bytes.start + 1);
+    let start = if leads { begin.span.start } else { moment(begin, first) };
+    let sum: f32 = mine.iter().map(|p| p.probability).sum();
+    Word {
+        text: text.to_owned(),
+        span: Span::new(start, moment(end, last + 1)),
+        probability: Some((sum / mine.len() as f32).clamp(0.0, 1.0)),
+    }
+}
+
+/// Attention gives the pause before a word to the word: the first of a phrase or sentence begins no
+/// earlier than twice the usual length before its end.
+///
+/// The rule is openai-whisper's (`timing.py`, `add_word_timestamps`), there for both sides of a pause.
+fn not_too_long(words: &mut [Word]) {
+    let mut lengths: Vec<i64> = words.iter().map(|w| w.span.micros()).filter(|l| *l > 0).collect();
+    lengths.sort_unstable();
+    let Some(median) = lengths.get(lengths.len() / 2) else { return };
+    let most = 2 * (*median).min(700_000);
+    let mut opens = true;
+    for word in words {
+        if opens && word.span.micros() > most {
+            word.span.start = word.span.end.plus_micros(-most);
+        }
+        opens = word.text.ends_with(['.', '!', '?', '。', '！', '？', '…']);
+    }
+}
