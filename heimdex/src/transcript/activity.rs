@@ -6,6 +6,10 @@
 
 use std::collections::VecDeque;
 use std::f32::consts::PI;
+use std::sync::Arc;
+
+use realfft::num_complex::Complex;
+use realfft::{RealFftPlanner, RealToComplex};
 
 /// Samples of a frame.
 pub(super) const FRAME: usize = 320;
@@ -214,45 +218,38 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-12)
 }
 
-/// A fast Fourier transform of `WINDOW` real samples (Cooley and Tukey, 1965).
+/// The spectrum of a window.
 struct Fourier {
+    plan: Arc<dyn RealToComplex<f32>>,
     /// Hann's window.
     taper: Vec<f32>,
-    /// Cosine and sine of `-2πk / WINDOW`.
-    turns: Vec<(f32, f32)>,
-    values: Vec<(f32, f32)>,
+    tapered: Vec<f32>,
+    spectrum: Vec<Complex<f32>>,
+    scratch: Vec<Complex<f32>>,
 }
 
 impl Fourier {
     fn new() -> Self {
-        let angle = |k: usize, n: usize| 2.0 * PI * k as f32 / n as f32;
+        let plan = RealFftPlanner::new().plan_fft_forward(WINDOW);
+        let angle = |k: usize| 2.0 * PI * k as f32 / (WINDOW - 1) as f32;
         Self {
-            taper: (0..WINDOW).map(|k| 0.5 - 0.5 * angle(k, WINDOW - 1).cos()).collect(),
-            turns: (0..WINDOW / 2).map(|k| (angle(k, WINDOW).cos(), -angle(k, WINDOW).sin())).collect(),
-            values: vec![(0.0, 0.0); WINDOW],
+            taper: (0..WINDOW).map(|k| 0.5 - 0.5 * angle(k).cos()).collect(),
+            tapered: plan.make_input_vec(),
+            spectrum: plan.make_output_vec(),
+            scratch: plan.make_scratch_vec(),
+            plan,
         }
     }
 
     fn magnitudes(&mut self, window: &[f32]) -> Vec<f32> {
-        let bits = WINDOW.trailing_zeros();
-        for (k, (x, w)) in window.iter().zip(&self.taper).enumerate() {
-            let at = (k as u32).reverse_bits() >> (32 - bits);
-            self.values[at as usize] = (x * w, 0.0);
+        for (tapered, (x, w)) in self.tapered.iter_mut().zip(window.iter().zip(&self.taper)) {
+            *tapered = x * w;
         }
-        let mut half = 1;
-        while half < WINDOW {
-            let stride = WINDOW / (2 * half);
-            for block in self.values.chunks_exact_mut(2 * half) {
-                let (low, high) = block.split_at_mut(half);
-                for ((a, b), turn) in low.iter_mut().zip(high).zip(self.turns.iter().step_by(stride)) {
-                    let turned = (b.0 * turn.0 - b.1 * turn.1, b.0 * turn.1 + b.1 * turn.0);
-                    *b = (a.0 - turned.0, a.1 - turned.1);
-                    *a = (a.0 + turned.0, a.1 + turned.1);
-                }
-            }
-            half *= 2;
-        }
-        self.values[BINS].iter().map(|(re, im)| re.hypot(*im)).collect()
+        let Self { plan, tapered, spectrum, scratch, .. } = self;
+        // It fails only for buffers of another length than the plan's.
+        let done = plan.process_with_scratch(tapered, spectrum, scratch);
+        debug_assert!(done.is_ok());
+        spectrum[BINS].iter().map(|value| value.norm()).collect()
     }
 }
 

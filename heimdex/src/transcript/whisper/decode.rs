@@ -1,9 +1,9 @@
 //! One region through the model.
 
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 
-use whisper_rs::{FullParams, SamplingStrategy, WhisperState};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperState, whisper_rs_sys as sys};
 
 use super::super::transcriber::{Heard, Phrase, Region, SAMPLE_RATE_HZ, micros};
 use super::model::Loaded;
@@ -104,7 +104,8 @@ impl Worker {
             }
             let doubtful = window.average_log_probability < DOUBTFUL || words::repeats(&window.tokens);
             if doubtful && beams > 1 && first.no_speech < 0.6 {
-                let other = self.window(loaded, &pcm, &run, beams, cancel)?;
+                // whisper.cpp draws hypotheses by chance: a fresh state draws the same each time.
+                let other = Self::new(loaded)?.window(loaded, &pcm, &run, beams, cancel)?;
                 if other.average_log_probability > window.average_log_probability {
                     window = other;
                 }
@@ -156,9 +157,11 @@ impl Worker {
         let mut full = base.clone();
         full.set_n_threads(run.threads as i32);
         full.set_tokens(run.before);
-        // SAFETY: the callback only reads the switch, which outlives the call below; whisper.cpp keeps
-        // neither beyond it. (whisper-rs's own closure is called as another type than it is.)
+        // SAFETY: the callbacks only read the switch, which outlives the call below, and what they are
+        // given; whisper.cpp keeps nothing beyond it. (whisper-rs's own closure for a cancel is called as
+        // another type than it is.)
         unsafe {
+            full.set_filter_logits_callback(Some(keep_times_in_order));
             full.set_abort_callback(Some(is_cancelled));
             full.set_abort_callback_user_data(std::ptr::from_ref(cancel).cast_mut().cast::<c_void>());
         }
@@ -170,13 +173,17 @@ impl Worker {
 
     fn collect(&self, loaded: &Loaded) -> Result<Window> {
         let end = loaded.context.token_eot();
-        let mut tokens = Vec::new();
+        let (mut tokens, mut sum) = (Vec::new(), 0.0);
         for segment in self.state.as_iter() {
             for i in 0..segment.n_tokens() {
                 let Some(token) = segment.get_token(i) else { continue };
                 let data = token.token_data();
                 let bytes = if data.id < end { token.to_bytes() } else { Ok(&[][..]) };
                 let bytes = bytes.map_err(|e| loaded.error("whisper.cpp gave no text of a token", e))?;
+                sum += data.plog;
+                if data.id == end {
+                    continue;
+                }
                 tokens.push(Token {
                     id: data.id,
                     bytes: bytes.to_vec(),
@@ -188,8 +195,7 @@ impl Worker {
                 });
             }
         }
-        // The token that ends the text is left out of the result, not of the mean.
-        let sum: f32 = tokens.iter().map(|t| t.log_probability).sum();
+        // The token that ends the text counts in the mean, also where it did not come.
         let average_log_probability = sum / (tokens.len() + 1) as f32;
         Ok(Window { tokens, average_log_probability })
     }
@@ -206,7 +212,7 @@ impl Worker {
     ///
     /// whisper.cpp's own probability of silence is that of a row which it does not fill where the prompt
     /// has more than one token; here the prompt is the one token that openai-whisper looks at.
-    fn first(&mut self, loaded: &Loaded, threads: usize) -> Result<First> {
+    pub(super) fn first(&mut self, loaded: &Loaded, threads: usize) -> Result<First> {
         let failed = |e| loaded.error("whisper.cpp failed on a region", e);
         let context = &loaded.context;
         self.state.decode(&[context.token_sot()], 0, threads).map_err(failed)?;
@@ -274,6 +280,69 @@ unsafe extern "C" fn is_cancelled(cancel: *mut c_void) -> bool {
     unsafe { (*cancel.cast::<Cancel>()).is_cancelled() }
 }
 
+/// Gives openai-whisper's rules of times to whisper.cpp, which has them in part, and has them after it has
+/// worked out how probable a token is.
+///
+/// # Safety
+/// Called by whisper.cpp: `tokens` holds `count` tokens, `logits` one number for each of the vocabulary.
+unsafe extern "C" fn keep_times_in_order(
+    context: *mut sys::whisper_context,
+    _: *mut sys::whisper_state,
+    tokens: *const sys::whisper_token_data,
+    count: c_int,
+    logits: *mut f32,
+    _: *mut c_void,
+) {
+    // SAFETY: by contract; the functions only read numbers of the context.
+    let (logits, tokens, end, begin) = unsafe {
+        let vocabulary = sys::whisper_n_vocab(context).max(0) as usize;
+        let end = sys::whisper_token_eot(context).max(0) as usize;
+        let begin = sys::whisper_token_beg(context).max(0) as usize;
+        let tokens = if count > 0 { std::slice::from_raw_parts(tokens, count as usize) } else { &[] };
+        (std::slice::from_raw_parts_mut(logits, vocabulary), tokens, end, begin)
+    };
+    let tokens: Vec<usize> = tokens.iter().map(|token| token.id.max(0) as usize).collect();
+    if begin < logits.len() && end < begin {
+        times_in_order(logits, &tokens, end, begin);
+    }
+}
+
+/// A window begins with a time of its first second, times come in pairs but at the end, none goes back and
+/// no phrase is empty; and a time comes wherever all of them together are more probable than any word.
+///
+/// Source: openai-whisper, `decoding.py`, `ApplyTimestampRules`.
+fn times_in_order(logits: &mut [f32], tokens: &[usize], end: usize, begin: usize) {
+    const FIRST_SECOND: usize = 50;
+    const NEVER: f32 = f32::NEG_INFINITY;
+    // A model that knows no times has had them taken away by now.
+    if logits[begin..].iter().all(|logit| *logit == NEVER) {
+        return;
+    }
+    let is_time = |token: Option<&usize>| token.is_some_and(|token| *token >= begin);
+    let last_is = is_time(tokens.last());
+    let before_is = tokens.len() < 2 || is_time(tokens.get(tokens.len() - 2));
+    match (last_is, before_is) {
+        (true, true) => logits[begin..].fill(NEVER),
+        (true, false) => logits[..end].fill(NEVER),
+        (false, _) => {}
+    }
+    if let Some(last) = tokens.iter().rfind(|token| **token >= begin) {
+        let least = if last_is && !before_is { *last } else { last + 1 };
+        let least = least.min(logits.len());
+        logits[begin..least].fill(NEVER);
+    }
+    if tokens.is_empty() {
+        logits[..begin].fill(NEVER);
+        let most = (begin + FIRST_SECOND + 1).min(logits.len());
+        logits[most..].fill(NEVER);
+    }
+    let times = log_sum(logits[begin..].iter().copied());
+    let words = logits[..begin].iter().copied().fold(NEVER, f32::max);
+    if times > words {
+        logits[..begin].fill(NEVER);
+    }
+}
+
 /// At least [`SHORTEST`], silence added.
 fn padded(pcm: &[f32]) -> std::borrow::Cow<'_, [f32]> {
     if pcm.len() >= SHORTEST {
@@ -290,6 +359,9 @@ fn hundredths(time: i64) -> Timestamp {
 
 fn log_sum(values: impl Iterator<Item = f32> + Clone) -> f32 {
     let most = values.clone().fold(f32::NEG_INFINITY, f32::max);
+    if most == f32::NEG_INFINITY {
+        return most;
+    }
     values.map(|v| (v - most).exp()).sum::<f32>().ln() + most
 }
 

@@ -1,6 +1,7 @@
-//! The head of a ggml file: which Whisper it is.
+//! A ggml file, as far as it has to be known: which Whisper it is, and whether it is whole.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use whisper_rs::DtwModelPreset;
@@ -22,12 +23,15 @@ pub(super) struct Shape {
     pub(super) mels: i32,
 }
 
-/// Reads the head of the file at `path`.
+/// Reads the head of the file at `path`, and looks at where each part of it ends: whisper.cpp takes a
+/// file that was cut off for one with other numbers, or without any.
 pub(super) fn read(path: &Path, name: &str) -> Result<Shape> {
-    let mut bytes = [0; 4 + 10 * 4];
-    let mut file = std::fs::File::open(path).map_err(|e| {
+    let mut bytes = [0; 4 + 11 * 4];
+    let file = File::open(path).map_err(|e| {
         Error::model_missing(name, format!("{e}; get a model with: heimdex models pull whisper-base"))
     })?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let mut file = BufReader::new(file);
     file.read_exact(&mut bytes).map_err(|_| Error::model(name, "the file ends within its first bytes"))?;
     if &bytes[..4] != b"lmgg" {
         return Err(Error::model(
@@ -49,7 +53,70 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Shape> {
         mels: number(9),
     };
     shape.check(name)?;
+    let tensors = walk(&mut file, length).ok_or_else(|| {
+        let message = format!("the file ends within its tables, after {length} bytes; get the model again");
+        Error::model(name, message)
+    })?;
+    let expected = 11 + 15 * shape.audio_layers as u64 + 24 * shape.text_layers as u64;
+    if tensors != expected {
+        let message = format!("the file holds {tensors} tensors, not {expected}; get the model again");
+        return Err(Error::model(name, message));
+    }
     Ok(shape)
+}
+
+/// Steps over mel filters, vocabulary and tensors; how many of these there are. `None` where one would end
+/// behind the file.
+fn walk(file: &mut BufReader<File>, length: u64) -> Option<u64> {
+    let number = |file: &mut BufReader<File>| {
+        let mut bytes = [0; 4];
+        file.read_exact(&mut bytes).ok()?;
+        u64::try_from(i32::from_le_bytes(bytes)).ok()
+    };
+    let skip = |file: &mut BufReader<File>, bytes: u64| {
+        file.seek_relative(i64::try_from(bytes).ok()?).ok()?;
+        (file.stream_position().ok()? <= length).then_some(())
+    };
+    let (rows, columns) = (number(file)?, number(file)?);
+    skip(file, rows.checked_mul(columns)?.checked_mul(4)?)?;
+    for _ in 0..number(file)? {
+        let bytes = number(file)?;
+        skip(file, bytes)?;
+    }
+    let mut tensors = 0;
+    while file.stream_position().ok()? < length {
+        let (dimensions, name, kind) = (number(file)?, number(file)?, number(file)?);
+        let mut values: u64 = 1;
+        for _ in 0..(dimensions <= 4).then_some(dimensions)? {
+            values = values.checked_mul(number(file)?)?;
+        }
+        let (block, bytes) = block(kind)?;
+        skip(file, name)?;
+        skip(file, (values / block).checked_mul(bytes)?)?;
+        tensors += 1;
+    }
+    Some(tensors)
+}
+
+/// How many values of a kind are stored together, and in how many bytes.
+///
+/// Source: `ggml.c`, `type_traits`.
+const fn block(kind: u64) -> Option<(u64, u64)> {
+    Some(match kind {
+        0 => (1, 4),
+        1 | 30 => (1, 2),
+        2 => (32, 18),
+        3 => (32, 20),
+        6 => (32, 22),
+        7 => (32, 24),
+        8 => (32, 34),
+        10 => (256, 84),
+        11 => (256, 110),
+        12 => (256, 144),
+        13 => (256, 176),
+        14 => (256, 210),
+        _ => return None,
+    })
 }
 
 impl Shape {

@@ -122,6 +122,8 @@ struct Piece {
     span: Span,
     /// Its bytes in the phrase.
     bytes: std::ops::Range<usize>,
+    /// How many of these are the space before a word: part of the token, not of the sound.
+    spaces: usize,
     probability: f32,
 }
 
@@ -141,7 +143,8 @@ fn pieces(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Ve
         last = end;
         let bytes = from..from + token.bytes.len();
         from = bytes.end;
-        pieces.push(Piece { span: Span::new(start, end), bytes, probability: token.probability });
+        let spaces = token.bytes.iter().take_while(|byte| **byte == b' ').count();
+        pieces.push(Piece { span: Span::new(start, end), bytes, spaces, probability: token.probability });
     }
     *at = last.max(*at);
     pieces
@@ -168,21 +171,19 @@ fn word(text: &str, places: &[usize], pieces: &[Piece]) -> Word {
     let of =
         |place: usize| pieces.partition_point(|p| p.bytes.end <= place).min(pieces.len().saturating_sub(1));
     let mine = pieces.get(of(first)..=of(last)).unwrap_or_default();
-    // A token of several words, or with a space before, shares its time by its bytes.
+    // A token of several words shares its time by its bytes.
     let moment = |piece: &Piece, place: usize| {
-        let part = piece.span.micros() * (place - piece.bytes.start) as i64 / piece.bytes.len().max(1) as i64;
-        piece.span.start.plus_micros(part)
+        let sounding = piece.bytes.len().saturating_sub(piece.spaces).max(1) as i64;
+        let part = place.saturating_sub(piece.bytes.start + piece.spaces) as i64;
+        piece.span.start.plus_micros(piece.span.micros() * part.min(sounding) / sounding)
     };
     let (Some(begin), Some(end)) = (mine.first(), mine.last()) else {
         return Word { text: text.to_owned(), span: Span::default(), probability: None };
     };
-    // The space before a word is part of its token, not of its sound.
-    let leads = first == begin.bytes.start || (first == begin.bytes.start + 1);
-    let start = if leads { begin.span.start } else { moment(begin, first) };
     let sum: f32 = mine.iter().map(|p| p.probability).sum();
     Word {
         text: text.to_owned(),
-        span: Span::new(start, moment(end, last + 1)),
+        span: Span::new(moment(begin, first), moment(end, last + 1)),
         probability: Some((sum / mine.len() as f32).clamp(0.0, 1.0)),
     }
 }
