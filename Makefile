@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
 .PHONY: demo test setup model lint features package bench
 
-FEATURES := media image candle onnx hub sqlite cli testing full
+FEATURES := media image candle onnx hub sqlite whisper cli testing full
 
 demo: setup
 	cargo build --quiet -p heimdex --features full

@@ -20,10 +20,12 @@
 //! | `media` | the decoder, shots of files, thumbnails, `index` and `Heimdex` |
 //! | `candle` | text models in [`embed`] |
 //! | `hub` | `models::pull` and `models::verify` |
+//! | `whisper` | `transcript::Whisper`, speech to text |
+//! | `cuda`, `metal` | speech on graphics cards |
 //! | `sqlite` | `store::SqliteStore` |
 //! | `cli` | the `heimdex` program |
 //! | `testing` | `store::testing`, the suite that every store runs |
-//! | `full` | all but `testing` |
+//! | `full` | all but `cuda`, `metal` and `testing` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -61,4 +63,6 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/subtitles.md")]
     struct Subtitles;
+    #[doc = include_str!("../../docs/transcript.md")]
+    struct Speech;
 }
