@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
 .PHONY: demo test setup model lint features package bench faults
 
-FEATURES := media image candle onnx hub sqlite postgres cli testing full
+FEATURES := media image candle onnx hub sqlite postgres whisper cli testing full
 
 demo: setup
 	cargo build --quiet -p heimdex --features full

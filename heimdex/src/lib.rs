@@ -22,11 +22,13 @@
 //! | `onnx` | the same models on ONNX Runtime, loaded at run time |
 //! | `image` | pictures from files, to search with |
 //! | `hub` | `models::pull` and `models::verify` |
+//! | `whisper` | `transcript::Whisper`, speech to text |
+//! | `cuda`, `metal` | speech on graphics cards |
 //! | `sqlite` | `store::SqliteStore` |
 //! | `postgres` | `store::PostgresStore`, and jobs |
 //! | `cli` | the `heimdex` program |
 //! | `testing` | `store::testing`, the suite that every store runs |
-//! | `full` | all but `testing` |
+//! | `full` | all but `cuda`, `metal` and `testing` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -68,10 +70,10 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../../docs/subtitles.md")]
     struct Subtitles;
-    #[doc = include_str!("../../docs/store.md")]
-    struct Store;
     #[doc = include_str!("../../docs/models.md")]
     struct Models;
     #[doc = include_str!("../../docs/store.md")]
     struct Store;
+    #[doc = include_str!("../../docs/transcript.md")]
+    struct Speech;
 }
