@@ -7,7 +7,7 @@ use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
 use super::input::Input;
-use super::pass::Pass;
+use super::pass::{Pass, Wanted};
 use super::{EmbeddedCue, Limits, MediaInfo, VideoFrame};
 use crate::{Cancel, Error, ErrorKind, Result, Timestamp};
 
@@ -158,8 +158,8 @@ impl MediaFile {
     ) -> Result<DecodeReport> {
         self.input.watch(cancel);
         let Sinks { video, audio, audio_stream, subtitles } = sinks;
-        let sound = audio.is_some().then_some(audio_stream);
-        let pass = Pass::new(&self, options, video.is_some(), sound, subtitles)?;
+        let wanted = Wanted { pictures: video.is_some(), sound: audio.is_some(), sound_stream: audio_stream };
+        let pass = Pass::new(&self, options, wanted, subtitles)?;
         pass.keep_streams(&mut self.input, subtitles);
         let Some(sink) = video.filter(|_| pass.gives_frames()) else {
             return pass.run(&mut self, None, audio, cancel, at);

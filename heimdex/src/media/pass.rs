@@ -49,13 +49,20 @@ pub(super) struct Pass {
     zero: Timestamp,
 }
 
+/// What somebody takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) pictures: bool,
+    pub(super) sound: bool,
+    /// The usual one when none is named.
+    pub(super) sound_stream: Option<usize>,
+}
+
 impl Pass {
-    /// `sound` when someone takes it: of the stream named, or of the usual one.
     pub(super) fn new(
         file: &MediaFile,
         options: &DecodeOptions,
-        video: bool,
-        sound: Option<Option<usize>>,
+        wanted: Wanted,
         subtitles: bool,
     ) -> Result<Self> {
         let MediaFile { input, info } = file;
@@ -93,7 +100,7 @@ impl Pass {
             }
         };
         let pictures = match info.video() {
-            Some(stream) if video => {
+            Some(stream) if wanted.pictures => {
                 let (decoder, base) = open(stream.index, threads)?;
                 Some(Pictures { stream: stream.clone(), decoder, base, packets: 0, steps: Steps::default() })
             }
@@ -101,13 +108,12 @@ impl Pass {
         };
         let mut report = DecodeReport::default();
         // Sound alone is decoded even when nobody listens: whether the file is whole depends on it.
-        let wanted = sound.flatten();
-        let stream = match wanted {
-            Some(wanted) => info.audio_tracks().find(|stream| stream.index == wanted),
+        let stream = match wanted.sound_stream {
+            Some(named) => info.audio_tracks().find(|stream| stream.index == named),
             None => info.audio(),
         };
         let sound = match stream {
-            Some(stream) if sound.is_some() || info.video().is_none() => match open(stream.index, 1) {
+            Some(stream) if wanted.sound || info.video().is_none() => match open(stream.index, 1) {
                 Ok((decoder, base)) => {
                     Some(Sound { stream: stream.clone(), decoder, base, resampler: Resampler::new() })
                 }

@@ -65,7 +65,7 @@ impl Gate {
             return None;
         }
         // Also what is no number.
-        if log.is_some_and(|log| !(log >= min_log_probability)) {
+        if log.is_some_and(|log| log.is_nan() || log < min_log_probability) {
             self.dropped.improbable += 1;
             return None;
         }

@@ -128,8 +128,8 @@ impl Cutter {
                 } else if frame + 1 - begin >= self.lengths.max as u64 {
                     let cut = self.quietest(begin, frame + 1);
                     self.close(begin, cut, out);
-                    let rest = (cut..=frame).filter(|f| self.active[(f - self.first) as usize]);
-                    self.open = rest.last().map(|last| (cut, last));
+                    let speaks = |frame: &u64| self.active[(frame - self.first) as usize];
+                    self.open = (cut..=frame).rfind(speaks).map(|last| (cut, last));
                 }
             }
             self.forget(frame + 1);

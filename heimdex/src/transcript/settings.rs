@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Whisper's window, and the longest region that is ever kept in memory.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The longest prompt in characters.
+const MAX_PROMPT_CHARS: usize = 2000;
+
 /// How speech is found and what of it is believed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -178,7 +181,6 @@ impl SpeechSettings {
         if self.language.as_ref().is_some_and(|code| language::normalize(code).is_none()) {
             return Err(Error::invalid("speech.language", "give a code such as en"));
         }
-        const MAX_PROMPT_CHARS: usize = 2000;
         if self.prompt.chars().count() > MAX_PROMPT_CHARS || self.prompt.contains('\0') {
             return Err(Error::invalid("speech.prompt", "at most 2,000 characters, none of them zero"));
         }

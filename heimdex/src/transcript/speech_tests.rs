@@ -15,6 +15,9 @@ use crate::{Cancel, Error, ErrorKind, Timestamp};
 
 const SECOND: usize = 16_000;
 
+/// The level of a sound at a time in seconds.
+type Sound = Box<dyn FnMut(f64) -> f64>;
+
 fn hear(transcriber: Scripted, settings: &SpeechSettings, pcm: &[f32]) -> Transcript {
     let mut listener = Listener::start(Arc::new(transcriber), settings, &Cancel::new()).unwrap();
     for (i, part) in pcm.chunks(1000).enumerate() {
@@ -90,7 +93,7 @@ fn nothing_is_invented_on_silence_noise_or_music() {
     };
     let mut noise = move || f64::from(noise.next());
     let mut burst = move || f64::from(burst.next());
-    let sounds: [(&str, Box<dyn FnMut(f64) -> f64>); 6] = [
+    let sounds: [(&str, Sound); 6] = [
         ("silence", Box::new(|_| 0.0)),
         ("white noise", Box::new(move |_| 0.2 * noise())),
         ("melody", Box::new(move |t| 0.2 * note(t, 4.0, 261.63, 3.0) + 0.1 * note(t, 1.0, 130.81, 0.5))),

@@ -83,7 +83,7 @@ impl Worker {
         };
         let detects = region.language.is_none() && multilingual;
         let mut phrases = Vec::new();
-        let mut before = self.before(loaded, region);
+        let mut before = before(loaded, region);
         let mut from = 0;
         loop {
             cancel.check()?;
@@ -125,21 +125,6 @@ impl Worker {
             from += (next.as_micros() * i64::from(SAMPLE_RATE_HZ) / 1_000_000) as usize;
         }
         Ok(Heard { language: Some(language), language_probability: probability, phrases })
-    }
-
-    /// What the prompt and the text before are to the model.
-    fn before(&self, loaded: &Loaded, region: &Region<'_>) -> Vec<i32> {
-        // Never more tokens than bytes: whisper-rs trusts this number with memory.
-        let tokens = |text: &str| match text.trim() {
-            "" => Vec::new(),
-            text => loaded.context.tokenize(&format!(" {text}"), text.len() + 2).unwrap_or_default(),
-        };
-        let mut prompt = tokens(region.prompt);
-        prompt.truncate(MOST_BEFORE / 2);
-        let before = tokens(region.before);
-        let skip = before.len().saturating_sub(MOST_BEFORE - prompt.len());
-        prompt.extend_from_slice(&before[skip..]);
-        prompt
     }
 
     /// Decodes one window of at most 30 s; `beams` hypotheses at once.
@@ -231,6 +216,21 @@ impl Worker {
             no_speech,
         })
     }
+}
+
+/// What the prompt and the text before are to the model.
+fn before(loaded: &Loaded, region: &Region<'_>) -> Vec<i32> {
+    // Never more tokens than bytes: whisper-rs trusts this number with memory.
+    let tokens = |text: &str| match text.trim() {
+        "" => Vec::new(),
+        text => loaded.context.tokenize(&format!(" {text}"), text.len() + 2).unwrap_or_default(),
+    };
+    let mut prompt = tokens(region.prompt);
+    prompt.truncate(MOST_BEFORE / 2);
+    let before = tokens(region.before);
+    let skip = before.len().saturating_sub(MOST_BEFORE - prompt.len());
+    prompt.extend_from_slice(&before[skip..]);
+    prompt
 }
 
 /// How a window is decoded.
