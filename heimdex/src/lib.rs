@@ -24,12 +24,15 @@
 //! | `hub` | `models::pull` and `models::verify` |
 //! | `sqlite` | `store::SqliteStore` |
 //! | `cli` | the `heimdex` program |
+//! | `bindings` | `calls`: what Python and Node call |
 //! | `testing` | `store::testing`, the suite that every store runs |
 //! | `full` | all but `testing` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod annotate;
+#[cfg(feature = "bindings")]
+pub mod calls;
 pub mod embed;
 mod error;
 #[cfg(feature = "media")]
@@ -40,6 +43,8 @@ pub mod index;
 pub mod keyframes;
 pub mod media;
 pub mod models;
+#[cfg(all(feature = "media", feature = "sqlite", any(feature = "candle", feature = "onnx")))]
+pub mod open;
 mod progress;
 pub mod scenes;
 pub mod search;

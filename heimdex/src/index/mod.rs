@@ -19,8 +19,8 @@ pub use builder::PipelineBuilder;
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;
 pub use switch::{SwitchProgress, SwitchReport};
-pub use video::{IndexOutcome, IndexReport};
+pub use video::{IndexOptions, IndexOutcome, IndexReport};
 
 pub(crate) use source::{file_name, video_id};
 pub(crate) use switch::switch_models;
-pub(crate) use video::{IndexOptions, check_models, index_video};
+pub(crate) use video::{check_models, index_video};
