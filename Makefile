@@ -1,7 +1,7 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
-.PHONY: demo test setup model lint features package bench faults
+.PHONY: demo test setup model lint features package bindings bench faults
 
-FEATURES := media image candle onnx hub sqlite postgres whisper cli testing full
+FEATURES := media image candle onnx hub sqlite postgres whisper cli bindings testing full
 
 demo: setup
 	cargo build --quiet -p heimdex --features full
@@ -19,6 +19,7 @@ test:
 	dev/get-model || [ -z "$(CI)" ]
 	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
+	$(MAKE) bindings
 	cargo test --workspace --features heimdex/full --doc
 	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
@@ -43,9 +44,19 @@ package:
 faults: setup
 	benches/faults.sh
 
+# Python and Node: built, packed, installed into clean places, and held to the core and to each other. What
+# is generated has to be as it is kept.
+bindings:
+	dev/node
+	git diff --exit-code heimdex-node/native.d.ts
+	cd heimdex-node && npm test
+	venv=$$(dev/python) && cd heimdex-py && PATH="$$venv/bin:$$PATH" HEIMDEX_NODE_BUILT=1 python -m pytest -q tests
+
 bench:
 	dev/setup bench
 	cargo build --release -p heimdex-benches
 	benches/shots.py
 	benches/texts.sh $${CARGO_TARGET_DIR:-target}/texts.txt
 	$${CARGO_TARGET_DIR:-target}/release/store_search --text $${CARGO_TARGET_DIR:-target}/texts.txt
+	dev/node release
+	$$(dev/python release)/bin/python benches/bindings.py $${CARGO_TARGET_DIR:-target}/release/search_speed

@@ -136,6 +136,27 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 17] = [
+        Self::NotAMediaFile,
+        Self::Truncated,
+        Self::Unsupported,
+        Self::RefusedPlaylist,
+        Self::TooLarge,
+        Self::NoVideoStream,
+        Self::TimedOut,
+        Self::Io,
+        Self::Invalid,
+        Self::Query,
+        Self::Subtitle,
+        Self::Model,
+        Self::ModelMissing,
+        Self::Space,
+        Self::Store,
+        Self::NotFound,
+        Self::Cancelled,
+    ];
+
     /// The name used in JSON, HTTP, Python and Node.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -147,9 +147,14 @@ impl Heimdex {
     /// # Cancellation
     /// By [`Indexing::cancel`], or by dropping the future. Stops within two seconds.
     pub fn index(&self, path: impl AsRef<Path>) -> Indexing {
+        self.index_with(IndexOptions { path: path.as_ref().to_owned(), ..IndexOptions::default() })
+    }
+
+    /// [`index`](Self::index) with options that are already made.
+    pub fn index_with(&self, options: IndexOptions) -> Indexing {
         Indexing {
             inner: Arc::clone(&self.inner),
-            options: IndexOptions { path: path.as_ref().to_owned(), ..IndexOptions::default() },
+            options,
             cancel: Cancel::new(),
             on_progress: Box::new(|_| ()),
         }
@@ -279,6 +284,18 @@ impl Heimdex {
             .indexed_video(*library, id)
             .await?
             .ok_or_else(|| Error::not_found("indexed video", id.to_string()))
+    }
+
+    /// A thumbnail, as WebP, by the key that hits and keyframes give.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such picture, or this library
+    /// was opened without a folder for them.
+    pub async fn thumbnail(&self, key: &str) -> Result<Vec<u8>> {
+        match self.inner.pipeline().thumbnails() {
+            Some(kept) => kept.get(key).await,
+            None => Err(Error::not_found("thumbnail", key)),
+        }
     }
 
     /// How the stages of a video's last run stand.

@@ -27,12 +27,15 @@
 //! | `sqlite` | `store::SqliteStore` |
 //! | `postgres` | `store::PostgresStore`, and jobs |
 //! | `cli` | the `heimdex` program |
+//! | `bindings` | `calls`: what Python and Node call |
 //! | `testing` | `store::testing`, the suite that every store runs |
 //! | `full` | all but `cuda`, `metal` and `testing` |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod annotate;
+#[cfg(feature = "bindings")]
+pub mod calls;
 pub mod embed;
 mod error;
 #[cfg(feature = "media")]
@@ -43,6 +46,8 @@ pub mod index;
 pub mod keyframes;
 pub mod media;
 pub mod models;
+#[cfg(all(feature = "media", feature = "sqlite", any(feature = "candle", feature = "onnx")))]
+pub mod open;
 mod progress;
 pub mod scenes;
 pub mod search;

@@ -1,6 +1,7 @@
 //! Speech in the pipeline: what is heard, kept, resumed and left alone.
 #![cfg(all(feature = "media", feature = "sqlite", feature = "candle"))]
 #![allow(
+    clippy::field_reassign_with_default,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -375,7 +376,7 @@ mod whisper {
             .map(|k| {
                 let a = (k * (4000 - k / 256)).rem_euclid(65_536) - 32_768;
                 let b = (k * 1733).rem_euclid(65_536) - 32_768;
-                if (k / 4000) % 3 != 2 { (a + b).div_euclid(8) } else { 0 }
+                if (k / 4000) % 3 == 2 { 0 } else { (a + b).div_euclid(8) }
             })
             .collect();
         let bytes = samples.len() as u32 * 2;

@@ -20,7 +20,7 @@ pub use builder::PipelineBuilder;
 pub use pipeline::Pipeline;
 pub use settings::PipelineSettings;
 pub use switch::{SwitchProgress, SwitchReport};
-pub use video::{IndexOutcome, IndexReport};
+pub use video::{IndexOptions, IndexOutcome, IndexReport};
 
 pub(crate) use source::{file_name, video_id};
 #[cfg(feature = "postgres")]
@@ -28,4 +28,4 @@ pub(crate) use source::{to_path, to_text};
 pub(crate) use switch::switch_models;
 #[cfg(feature = "postgres")]
 pub(crate) use video::placeholder_of;
-pub(crate) use video::{IndexOptions, check_models, delete_leftovers, index_video};
+pub(crate) use video::{check_models, delete_leftovers, index_video};

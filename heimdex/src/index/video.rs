@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::Pipeline;
@@ -19,13 +19,20 @@ use crate::transcript::Dropped;
 use crate::{Cancel, Error, ErrorKind, LibraryId, Progress, Result, Stage, Timestamp, VideoId};
 
 /// What to index, and how it is to be called.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct IndexOptions {
-    pub(crate) path: PathBuf,
-    pub(crate) title: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) subtitles: Option<PathBuf>,
-    pub(crate) force: bool,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct IndexOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// The title people see; the file's name when not given.
+    pub title: Option<String>,
+    /// Free text that is searched with the title.
+    pub description: Option<String>,
+    /// A subtitle file to use in place of those beside or inside the video.
+    pub subtitles: Option<PathBuf>,
+    /// Does all stages again, even where the index is up to date.
+    pub force: bool,
 }
 
 /// How indexing a video ended.

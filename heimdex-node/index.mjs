@@ -1,0 +1,2 @@
+// One copy of the package, however it is loaded.
+export * from './dist/index.js'

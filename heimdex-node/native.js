@@ -1,0 +1,2 @@
+// The native half, built for this machine.
+module.exports = require('./heimdex.node')

@@ -1,0 +1,101 @@
+"""Keyword arguments as the options of the core. Their names are the core's; what is None is left to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import _own
+from ._own import AnnotatorAdapter, EmbedderAdapter
+
+# The options of a search that say which scenes may be found.
+FILTER = (
+    "videos",
+    "within",
+    "min_duration_us",
+    "max_duration_us",
+    "created_from",
+    "created_before",
+    "languages",
+    "tags",
+)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """What JSON can say of a value."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    return value
+
+
+def text(options: Mapping[str, Any]) -> str:
+    """Options as the core reads them."""
+    given = {name: _plain(name, value) for name, value in options.items() if value is not None}
+    try:
+        return json.dumps(given, ensure_ascii=False)
+    except TypeError:
+        for name, value in given.items():
+            try:
+                json.dumps(value)
+            except TypeError:
+                raise TypeError(f"{name}: a {type(value).__name__} is not understood") from None
+        raise
+
+
+def search(options: dict[str, Any]) -> str:
+    """Options of a search, those of its filter in a part of their own."""
+    if (like := options["like"]) is not None:
+        options["like"] = _scene(like)
+    if (within := options["within"]) is not None:
+        try:
+            start, end = within
+        except (TypeError, ValueError):
+            raise TypeError("within: a start and an end in microseconds are needed") from None
+        options["within"] = {"start_us": start, "end_us": end}
+    for name in ("videos", "languages", "tags"):
+        if isinstance(options[name], str):
+            raise TypeError(f"{name}: a list of texts is needed, not one text")
+    for name, kind in (
+        ("min_duration_us", int),
+        ("max_duration_us", int),
+        ("created_from", str),
+        ("created_before", str),
+    ):
+        if options[name] is not None and not isinstance(options[name], kind):
+            raise TypeError(f"{name}: {kind.__name__} is needed, not {type(options[name]).__name__}")
+    chosen = {name: _plain(name, options.pop(name)) for name in FILTER}
+    options["filter"] = {name: value for name, value in chosen.items() if value is not None}
+    return text(options)
+
+
+def _scene(like: Any) -> Any:
+    if not isinstance(like, str):
+        raise TypeError(f"like: a scene as a hit gives it is needed, not {type(like).__name__}")
+    video, _, ordinal = like.rpartition(":")
+    try:
+        return {"video": video, "ordinal": int(ordinal)}
+    except ValueError:
+        raise ValueError(f"like: `{like}` is not a scene; write VIDEO:NUMBER") from None
+
+
+def opening(
+    options: dict[str, Any], annotators: Iterable[_own.Annotator]
+) -> tuple[str, EmbedderAdapter | None, EmbedderAdapter | None, Sequence[AnnotatorAdapter]]:
+    """Options of a library, and what is written in Python of it."""
+    own: list[EmbedderAdapter | None] = []
+    for name, method in (("text_model", "embed"), ("image_model", "embed_images")):
+        model = options[name]
+        if model is None or isinstance(model, (str, os.PathLike)):
+            own.append(None)
+        elif hasattr(model, method):
+            own.append(EmbedderAdapter(model))
+            options[name] = None
+        else:
+            raise TypeError(f"{name}: a name, a folder or an object with `{method}` is needed")
+    return text(options), own[0], own[1], [AnnotatorAdapter(annotator) for annotator in annotators]

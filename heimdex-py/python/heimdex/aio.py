@@ -1,0 +1,268 @@
+"""The same as `heimdex`, for asyncio: calls are awaited, and cancelling a task stops its work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _library, _native, _options
+from ._library import OnProgress, heard
+from ._own import Annotator, ImageEmbedder, TextEmbedder
+from ._pictures import picture
+from ._results import IndexedVideo, IndexReport, ListedModel, MediaInfo, SearchPage, Shot, Video
+
+if TYPE_CHECKING:
+    from ._pictures import Picture
+
+__all__ = ["Library", "models", "open", "probe", "pull", "shots"]
+
+_Watcher = Callable[[Any, Any, Any], object]
+
+# How long a cancelled task waits for its work to end.
+_STOPS_WITHIN = 2.0
+
+
+async def _result(
+    start: Callable[[_Watcher], _native.Job], on_progress: Callable[[str], object] | None = None
+) -> Any:
+    """The result of work. It runs on threads of the core; reports and the result come into the loop."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Any] = loop.create_future()
+    jobs: list[_native.Job] = []
+
+    def arrive(progress: str | None, result: Any, error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if progress is not None:
+            if on_progress is None:
+                return
+            try:
+                on_progress(progress)
+            except BaseException as raised:
+                for job in jobs:
+                    job.cancel()
+                ended.set_exception(raised)
+        elif error is not None:
+            ended.set_exception(error)
+        else:
+            ended.set_result(result)
+
+    def watch(progress: Any, result: Any, error: Any) -> None:
+        # A loop that is closed wants nothing more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(arrive, progress, result, error)
+
+    job = start(watch)
+    jobs.append(job)
+    try:
+        return await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        job.cancel()
+        # The work has ended when the task has, so that what comes next finds it ended.
+        await asyncio.wait([ended], timeout=_STOPS_WITHIN)
+        if ended.done() and not ended.cancelled():
+            ended.exception()
+        raise
+
+
+class Library:
+    """A library that is open. Made by `heimdex.aio.open`."""
+
+    def __init__(self, native: _native.NativeLibrary) -> None:
+        self._native = native
+
+    async def __aenter__(self) -> Library:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<heimdex.aio.Library at {id(self):#x}>"
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out in opening, one line each."""
+        return self._native.notes
+
+    async def close(self) -> None:
+        """Lets go of the index; what is called later fails."""
+        await asyncio.to_thread(self._native.close)
+
+    async def search(
+        self,
+        query: str = "",
+        *,
+        image: Picture | None = None,
+        like: str | None = None,
+        limit: int = 10,
+        cursor: str | None = None,
+        per_video: int | None = None,
+        weights: Mapping[str, float] | None = None,
+        fusion: Mapping[str, Any] | None = None,
+        min_similarity: float = 0.25,
+        min_probability: float = 0.001,
+        min_likeness: float = 0.6,
+        explain: bool = False,
+        videos: Sequence[str] = (),
+        within: tuple[int, int] | None = None,
+        min_duration_us: int | None = None,
+        max_duration_us: int | None = None,
+        created_from: str | None = None,
+        created_before: str | None = None,
+        languages: Sequence[str] = (),
+        tags: Sequence[str] = (),
+    ) -> SearchPage:
+        """Finds scenes by words, by a picture, or by a scene that they are to be like."""
+        options = dict(locals())
+        del options["self"], options["image"]
+        text = _options.search(options)
+        pixels = None if image is None else await asyncio.to_thread(picture, image)
+        found = await _result(lambda watch: self._native.start("search", text, pixels, watch))
+        return SearchPage(json.loads(found), self._native)
+
+    async def index(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        subtitles: str | os.PathLike[str] | None = None,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> IndexReport:
+        """Indexes a file. What an earlier run finished is not done again. `on_progress` runs in the loop."""
+        options = _options.text(
+            {"path": path, "title": title, "description": description, "subtitles": subtitles, "force": force}
+        )
+        report = await _result(
+            lambda watch: self._native.start("index", options, None, watch), heard(on_progress)
+        )
+        return IndexReport(json.loads(report))
+
+    async def videos(self) -> list[Video]:
+        """Every video, in order of id."""
+        found = await _result(lambda watch: self._native.start("videos", "{}", None, watch))
+        return [Video(video) for video in json.loads(found)]
+
+    async def video(self, video: str) -> IndexedVideo:
+        """All that the index holds of a video: of its id, the beginning of it, its path, or its title."""
+        options = _options.text({"video": video})
+        found = await _result(lambda watch: self._native.start("video", options, None, watch))
+        return IndexedVideo(json.loads(found))
+
+    async def remove(self, video: str) -> str:
+        """Takes a video out of the library, and gives its id. The file is not touched."""
+        options = _options.text({"video": video})
+        return str(json.loads(await _result(lambda watch: self._native.start("remove", options, None, watch))))
+
+    async def thumbnail(self, key: str) -> bytes:
+        """A thumbnail, as WebP, by the key that hits and keyframes give."""
+        found: bytes = await _result(lambda watch: self._native.thumbnail(key, watch))
+        return found
+
+
+class _Opening:
+    """A library that opens when awaited, or entered with `async with`."""
+
+    def __init__(self, start: Callable[[_Watcher], _native.Job]) -> None:
+        self._start = start
+        self._library: Library | None = None
+
+    async def _open(self) -> Library:
+        return Library(_library.opened(await _result(self._start))._native)
+
+    def __await__(self) -> Generator[Any, None, Library]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Library:
+        self._library = await self._open()
+        return self._library
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._library is not None:
+            await self._library.close()
+
+
+def open(
+    location: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    create: bool = True,
+    text_model: str | os.PathLike[str] | TextEmbedder | None = None,
+    image_model: str | os.PathLike[str] | ImageEmbedder | None = None,
+    models: bool = True,
+    missing_models: str = "refuse",
+    backend: str = "candle",
+    precision: str = "f32",
+    provider: str = "cpu",
+    threads: int = 0,
+    onnxruntime: str | os.PathLike[str] | None = None,
+    keep_thumbnails: bool = True,
+    thumbnails: str | os.PathLike[str] | None = None,
+    tags: bool = False,
+    vocabulary: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    annotators: Iterable[Annotator] = (),
+) -> _Opening:
+    """Opens the library in a folder, made when it is not there: `async with open(...) as library`."""
+    options = dict(locals())
+    del options["annotators"]
+    opening = _options.opening(options, annotators)
+    return _Opening(lambda watch: _native.open(*opening, watch))
+
+
+async def probe(path: str | os.PathLike[str], *, limits: Mapping[str, Any] | None = None) -> MediaInfo:
+    """The facts of a media file, without decoding it."""
+    options = _options.text({"path": path, "limits": limits})
+    return MediaInfo(json.loads(await _result(lambda watch: _native.start("probe", options, watch))))
+
+
+async def shots(
+    path: str | os.PathLike[str],
+    *,
+    detector: Mapping[str, Any] | None = None,
+    exact: bool = False,
+    on_progress: OnProgress | None = None,
+) -> list[Shot]:
+    """The shots of a file, without a library."""
+    options = _options.text({"path": path, "detector": detector, "exact": exact})
+    found = await _result(lambda watch: _native.start("shots", options, watch), heard(on_progress))
+    return [Shot(shot) for shot in json.loads(found)]
+
+
+async def models() -> list[ListedModel]:
+    """The known models, and which of them are on this machine."""
+    found = await _result(lambda watch: _native.start("models", "{}", watch))
+    return [ListedModel(model) for model in json.loads(found)]
+
+
+async def pull(
+    model: str,
+    *,
+    revision: str | None = None,
+    force: bool = False,
+    on_progress: Callable[[dict[str, Any]], object] | None = None,
+) -> list[dict[str, Any]]:
+    """Gets a model or a preset from the hub. `on_progress` has `model`, `file`, `bytes` and `total`."""
+    options = _options.text({"model": model, "revision": revision, "force": force})
+    report = None if on_progress is None else lambda text: on_progress(json.loads(text))
+    pulled: list[dict[str, Any]] = json.loads(
+        await _result(lambda watch: _native.start("pull", options, watch), report)
+    )
+    return pulled
