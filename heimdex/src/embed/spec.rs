@@ -187,6 +187,8 @@ impl EmbedSpec {
     }
 
     /// The same vectors, standing for something else.
+    #[cfg(feature = "media")]
+    #[must_use]
     pub(crate) fn standing_for(&self, modality: Modality) -> Self {
         Self { modality, ..self.clone() }
     }
