@@ -19,7 +19,6 @@ test:
 	dev/get-model || [ -z "$(CI)" ]
 	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
-	$(MAKE) bindings
 	cargo test --workspace --features heimdex/full --doc
 	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
