@@ -63,15 +63,13 @@ impl Transcriber for Says {
                 probability: Some(0.9),
             })
             .collect();
-        let mut phrase = Phrase::default();
-        phrase.span = Span::new(at(0), at(words.len()));
-        phrase.text = self.words.join(" ");
-        phrase.words = words;
-        let mut heard = Heard::default();
-        heard.language = Some("en".into());
-        heard.language_probability = Some(0.9);
-        heard.phrases = if self.words.is_empty() { Vec::new() } else { vec![phrase] };
-        Ok(heard)
+        let span = Span::new(at(0), at(words.len()));
+        let phrase = Phrase { span, text: self.words.join(" "), words, ..Phrase::default() };
+        Ok(Heard {
+            language: Some("en".into()),
+            language_probability: Some(0.9),
+            phrases: if self.words.is_empty() { Vec::new() } else { vec![phrase] },
+        })
     }
 }
 
@@ -116,7 +114,10 @@ async fn what_is_said_is_found_to_the_word() {
     let hit = &page.hits[0];
     // The second word, in the second shot, which begins there.
     assert_eq!((hit.scene.ordinal, hit.text.as_str()), (1, "lantern"));
-    assert_eq!(hit.matched_words[0].span, Span::new(Timestamp::from_millis(1000), Timestamp::from_millis(2000)));
+    assert_eq!(
+        hit.matched_words[0].span,
+        Span::new(Timestamp::from_millis(1000), Timestamp::from_millis(2000))
+    );
     let index = hx.indexed_video(report.id).await.unwrap();
     assert_eq!(index.video.language.as_deref(), Some("en"));
     assert!(index.video.settings["speech"].contains("\"a\""));
@@ -296,8 +297,10 @@ fn minute() -> Vec<f32> {
             let t = k as f64 / SECOND as f64;
             let on = t < 6.0 && (t * 4.0).fract() < 0.6;
             let phase = 110.0 * t + 8.0 * (t * 2.3).sin() + 3.0 * (t * 11.0).sin();
-            let tone: f64 = (1..20).map(|h| (std::f64::consts::TAU * phase * f64::from(h)).sin() / f64::from(h)).sum();
-            let hiss = ((k * 7919 % 2003) as f64 / 2003.0 - 0.5) * if (t * 4.0).fract() < 0.8 { 0.05 } else { 0.001 };
+            let tone: f64 =
+                (1..20).map(|h| (std::f64::consts::TAU * phase * f64::from(h)).sin() / f64::from(h)).sum();
+            let hiss = ((k * 7919 % 2003) as f64 / 2003.0 - 0.5)
+                * if (t * 4.0).fract() < 0.8 { 0.05 } else { 0.001 };
             if t >= 6.0 { 0.0 } else { (if on { 0.2 * tone } else { 0.0 } + hiss) as f32 }
         })
         .collect()
@@ -344,7 +347,8 @@ mod whisper {
     use super::*;
 
     fn model(folder: &Path) -> Whisper {
-        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whisper/ggml-tiny.bin.gz");
+        let packed =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whisper/ggml-tiny.bin.gz");
         let mut bytes = Vec::new();
         flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()).read_to_end(&mut bytes).unwrap();
         let file = folder.join("ggml-tiny.bin");
@@ -369,7 +373,7 @@ mod whisper {
             .map(|k| {
                 let a = (k * (4000 - k / 256)).rem_euclid(65_536) - 32_768;
                 let b = (k * 1733).rem_euclid(65_536) - 32_768;
-                if (k / 4000) % 3 != 2 { (a + b).div_euclid(8) } else { 0 }
+                if (k / 4000) % 3 == 2 { 0 } else { (a + b).div_euclid(8) }
             })
             .collect();
         let bytes = samples.len() as u32 * 2;
@@ -404,7 +408,9 @@ mod whisper {
         let expected: String = golden["decoded"]["ko"]["text"].as_str().unwrap().split_whitespace().collect();
         assert_eq!(text, expected);
         let words: Vec<&Word> = segments.iter().flat_map(|s| &s.words).collect();
-        assert!(words.iter().all(|w| w.probability.is_some() && w.span.end <= Timestamp::from_millis(30_000)));
+        assert!(
+            words.iter().all(|w| w.probability.is_some() && w.span.end <= Timestamp::from_millis(30_000))
+        );
         assert!(words.is_sorted_by_key(|w| w.span.start));
         assert!(told.is_sorted() && !told.is_empty());
         assert_eq!(heard.transcript.language.as_deref(), Some("ko"));

@@ -58,7 +58,10 @@ fn main() {
     let peak =
         status.lines().find_map(|l| l.strip_prefix("VmHWM:")).map(|l| l.trim().trim_end_matches(" kB"));
     let peak_mb = peak.and_then(|kb| kb.parse::<f64>().ok()).map(|kb| kb / 1024.0);
-    println!("{}", serde_json::json!({"encoder": median(encoding), "seconds": median(all), "peak_mb": peak_mb}));
+    println!(
+        "{}",
+        serde_json::json!({"encoder": median(encoding), "seconds": median(all), "peak_mb": peak_mb})
+    );
 }
 
 /// Takes away the token that ends the text, so that all decode as many.

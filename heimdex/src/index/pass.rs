@@ -172,7 +172,9 @@ pub(super) fn listen(
     let audio_stream = listen.stream;
     let sinks = Sinks { audio: Some(&mut listen), audio_stream, ..Sinks::default() };
     let mut report = match file.decode(&settings.decode, sinks, cancel, at) {
-        Err(error) if beside_pictures && matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Truncated) => {
+        Err(error)
+            if beside_pictures && matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Truncated) =>
+        {
             let sound_damage = vec![format!("the sound was left out: {error}")];
             DecodeReport { sound_damage, ..DecodeReport::default() }
         }

@@ -46,11 +46,9 @@ impl Pipeline {
         run: &mut Run<'_>,
     ) -> Result<Spoken> {
         let settings = &self.settings;
-        let written =
-            transcript::choose(subtitles, media, &report.cues, report.end, &settings.subtitles);
-        let enough = |written: &Transcript| {
-            !settings.speech.over_subtitles && !transcript::forced(written, media)
-        };
+        let written = transcript::choose(subtitles, media, &report.cues, report.end, &settings.subtitles);
+        let enough =
+            |written: &Transcript| !settings.speech.over_subtitles && !transcript::forced(written, media);
         if self.speech.is_none() || written.as_ref().is_some_and(enough) {
             return Ok(Spoken { transcript: written, ..Spoken::default() });
         }

@@ -158,7 +158,7 @@ impl MediaFile {
     ) -> Result<DecodeReport> {
         self.input.watch(cancel);
         let Sinks { video, audio, audio_stream, subtitles } = sinks;
-        let sound = audio.is_some().then_some(audio_stream);
+        let sound = (audio.is_some(), audio_stream);
         let pass = Pass::new(&self, options, video.is_some(), sound, subtitles)?;
         pass.keep_streams(&mut self.input, subtitles);
         let Some(sink) = video.filter(|_| pass.gives_frames()) else {

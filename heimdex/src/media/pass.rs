@@ -50,12 +50,12 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// `sound` when someone takes it: of the stream named, or of the usual one.
+    /// `sound` says who takes it, and of which stream where it is not the usual one.
     pub(super) fn new(
         file: &MediaFile,
         options: &DecodeOptions,
         video: bool,
-        sound: Option<Option<usize>>,
+        sound: (bool, Option<usize>),
         subtitles: bool,
     ) -> Result<Self> {
         let MediaFile { input, info } = file;
@@ -101,13 +101,13 @@ impl Pass {
         };
         let mut report = DecodeReport::default();
         // Sound alone is decoded even when nobody listens: whether the file is whole depends on it.
-        let wanted = sound.flatten();
+        let (sound, wanted) = sound;
         let stream = match wanted {
             Some(wanted) => info.audio_tracks().find(|stream| stream.index == wanted),
             None => info.audio(),
         };
         let sound = match stream {
-            Some(stream) if sound.is_some() || info.video().is_none() => match open(stream.index, 1) {
+            Some(stream) if sound || info.video().is_none() => match open(stream.index, 1) {
                 Ok((decoder, base)) => {
                     Some(Sound { stream: stream.clone(), decoder, base, resampler: Resampler::new() })
                 }
@@ -397,7 +397,8 @@ impl Pass {
         }
         let logged = self.sound.as_ref().filter(|_| self.beside).map_or(0, |s| s.decoder.errors());
         if self.sound_errors > 0 {
-            let message = format!("{} packets of sound are damaged and could not be decoded", self.sound_errors);
+            let message =
+                format!("{} packets of sound are damaged and could not be decoded", self.sound_errors);
             self.report.sound_damage.push(message);
         } else if logged > 0 {
             self.report.sound_damage.push(format!("the sound is damaged in {logged} places"));

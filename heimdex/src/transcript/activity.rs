@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn the_transform_finds_a_tone() {
-        let tone: Vec<f32> = (0..WINDOW).map(|k| (2.0 * PI * 100.0 * k as f32 / WINDOW as f32).cos()).collect();
+        let tone: Vec<f32> =
+            (0..WINDOW).map(|k| (2.0 * PI * 100.0 * k as f32 / WINDOW as f32).cos()).collect();
         let spectrum = Fourier::new().magnitudes(&tone);
         let peak = (0..spectrum.len()).max_by(|a, b| spectrum[*a].total_cmp(&spectrum[*b])).unwrap();
         assert_eq!(peak + BINS.start, 100);

@@ -65,7 +65,7 @@ impl Gate {
             return None;
         }
         // Also what is no number.
-        if log.is_some_and(|log| !(log >= min_log_probability)) {
+        if log.is_some_and(|log| log.is_nan() || log < min_log_probability) {
             self.dropped.improbable += 1;
             return None;
         }
@@ -215,8 +215,9 @@ mod tests {
     #[test]
     fn the_same_phrase_again_and_again_is_a_loop() {
         let mut gate = Gate::new(&Gates::default());
-        let passed: Vec<bool> =
-            ["Yes.", "yes", "YES!", "Yes.", "yes", "No.", "yes"].map(|t| gate.pass(phrase(t), &region(true)).is_some()).to_vec();
+        let passed: Vec<bool> = ["Yes.", "yes", "YES!", "Yes.", "yes", "No.", "yes"]
+            .map(|t| gate.pass(phrase(t), &region(true)).is_some())
+            .to_vec();
         assert_eq!(passed, [true, true, true, false, false, true, true]);
         assert_eq!(gate.dropped.repeated, 2);
     }
@@ -228,7 +229,10 @@ mod tests {
             let count = cut_loops(&mut phrase, 4);
             (phrase.text, count)
         };
-        assert_eq!(cut("so we go on and on and on and on and on, right?"), ("so we go on and on, right?".into(), 1));
+        assert_eq!(
+            cut("so we go on and on and on and on and on, right?"),
+            ("so we go on and on, right?".into(), 1)
+        );
         assert_eq!(cut("no no no"), ("no no no".into(), 0));
         assert_eq!(cut("no no no no"), ("no".into(), 1));
         assert_eq!(cut("I know. I know. I know. I know. Bye."), ("I know. Bye.".into(), 1));
@@ -259,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_model_without_words_gets_estimated_ones() {
-        let passed = Gate::new(&Gates::default()).pass(Phrase { words: Vec::new(), ..phrase("Call 119 now") }, &region(true));
+        let passed = Gate::new(&Gates::default())
+            .pass(Phrase { words: Vec::new(), ..phrase("Call 119 now") }, &region(true));
         assert_eq!(texts(&passed.unwrap()), ["Call", "119", "now"]);
     }
 

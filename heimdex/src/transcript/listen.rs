@@ -48,7 +48,11 @@ impl Listener {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming a setting that cannot be used; the model
     /// kinds when the model of speech activity cannot be read.
-    pub fn start(transcriber: Arc<dyn Transcriber>, settings: &SpeechSettings, cancel: &Cancel) -> Result<Self> {
+    pub fn start(
+        transcriber: Arc<dyn Transcriber>,
+        settings: &SpeechSettings,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         settings.validate()?;
         let frames = |length: Duration| (length.as_micros() as i64 / micros(FRAME)) as usize;
         let lengths = Lengths { pause: frames(settings.pause), max: frames(settings.max_region) };

@@ -32,9 +32,9 @@ mod speech_tests;
 mod tests;
 
 #[cfg(feature = "media")]
-pub use file::{Transcribed, transcribe};
-#[cfg(feature = "media")]
 pub(crate) use file::{Listen, forced};
+#[cfg(feature = "media")]
+pub use file::{Transcribed, transcribe};
 pub use gates::Dropped;
 #[cfg(feature = "sqlite")]
 pub(crate) use language::normalize as normalize_language;

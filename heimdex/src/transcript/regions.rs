@@ -125,11 +125,11 @@ impl Cutter {
                 if frame - last >= self.lengths.pause.max(AROUND) as u64 {
                     self.open = None;
                     self.close(begin, last + 1 + AROUND as u64, out);
-                } else if frame + 1 - begin >= self.lengths.max as u64 {
-                    let cut = self.quietest(begin, frame + 1);
+                } else if frame + 1 - begin > self.lengths.max as u64 {
+                    let cut = self.quietest(begin, frame);
                     self.close(begin, cut, out);
-                    let rest = (cut..=frame).filter(|f| self.active[(f - self.first) as usize]);
-                    self.open = rest.last().map(|last| (cut, last));
+                    let last = (cut..=frame).rfind(|f| self.active[(f - self.first) as usize]);
+                    self.open = last.map(|last| (cut, last));
                 }
             }
             self.forget(frame + 1);
@@ -177,7 +177,8 @@ impl Cutter {
 
     /// Lets go of what no region can need any more.
     fn forget(&mut self, next: u64) {
-        let needed = self.open.map_or(next.saturating_sub(AROUND as u64).max(self.closed), |(begin, _)| begin);
+        let needed =
+            self.open.map_or(next.saturating_sub(AROUND as u64).max(self.closed), |(begin, _)| begin);
         let frames = (needed.min(next) - self.first) as usize;
         // Not a little each time: what is kept moves.
         if frames >= 50 {

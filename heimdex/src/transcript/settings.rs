@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Whisper's window, and the longest region that is ever kept in memory.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The longest prompt.
+const MAX_PROMPT_CHARS: usize = 2000;
+
 /// How speech is found and what of it is believed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -99,7 +102,10 @@ impl FromStr for AudioTrack {
             return Ok(Self::Number(number));
         }
         let code = language::normalize(text).ok_or_else(|| {
-            Error::invalid("track", format!("`{text}` is no track: give its number from 0, or a language such as en"))
+            Error::invalid(
+                "track",
+                format!("`{text}` is no track: give its number from 0, or a language such as en"),
+            )
         })?;
         Ok(Self::Language(code))
     }
@@ -175,7 +181,6 @@ impl SpeechSettings {
         if self.language.as_ref().is_some_and(|code| language::normalize(code).is_none()) {
             return Err(Error::invalid("speech.language", "give a code such as en"));
         }
-        const MAX_PROMPT_CHARS: usize = 2000;
         if self.prompt.chars().count() > MAX_PROMPT_CHARS || self.prompt.contains('\0') {
             return Err(Error::invalid("speech.prompt", "at most 2,000 characters, none of them zero"));
         }

@@ -75,6 +75,9 @@ impl Noise {
     }
 }
 
+/// A level at each moment, in seconds.
+type Sound = Box<dyn FnMut(f64) -> f64>;
+
 /// Failure 17: ten minutes of silence, of noise, of music-like tones and of a lone tone, and a model that
 /// is always sure of what it invents.
 #[test]
@@ -90,20 +93,27 @@ fn nothing_is_invented_on_silence_noise_or_music() {
     };
     let mut noise = move || f64::from(noise.next());
     let mut burst = move || f64::from(burst.next());
-    let sounds: [(&str, Box<dyn FnMut(f64) -> f64>); 6] = [
+    let sounds: [(&str, Sound); 6] = [
         ("silence", Box::new(|_| 0.0)),
         ("white noise", Box::new(move |_| 0.2 * noise())),
         ("melody", Box::new(move |t| 0.2 * note(t, 4.0, 261.63, 3.0) + 0.1 * note(t, 1.0, 130.81, 0.5))),
-        ("chords", Box::new(move |t| [220.0, 277.18, 329.63].iter().map(|f| 0.1 * note(t, 0.5, *f, 1.0)).sum())),
+        (
+            "chords",
+            Box::new(move |t| [220.0, 277.18, 329.63].iter().map(|f| 0.1 * note(t, 0.5, *f, 1.0)).sum()),
+        ),
         ("tone", Box::new(|t| 0.5 * (std::f64::consts::TAU * 440.0 * t).sin())),
         ("drum", Box::new(move |t| 0.5 * burst() * (-18.0 * (t * 2.0).fract() / 2.0).exp())),
     ];
     for (what, mut sound) in sounds {
-        let mut listener =
-            Listener::start(Arc::new(Scripted::inventing("Thank you.")), &SpeechSettings::default(), &Cancel::new())
-                .unwrap();
+        let mut listener = Listener::start(
+            Arc::new(Scripted::inventing("Thank you.")),
+            &SpeechSettings::default(),
+            &Cancel::new(),
+        )
+        .unwrap();
         for second in 0..600 {
-            let pcm: Vec<f32> = (0..SECOND).map(|k| sound(second as f64 + k as f64 / SECOND as f64) as f32).collect();
+            let pcm: Vec<f32> =
+                (0..SECOND).map(|k| sound(second as f64 + k as f64 / SECOND as f64) as f32).collect();
             listener.push(Timestamp::from_millis(second * 1000), &pcm).unwrap();
         }
         let transcript = listener.finish(&mut |_| ()).unwrap();
@@ -146,8 +156,10 @@ fn real_speech_is_found() {
         let pcm = wav(&media.join("real").join(name));
         let regions = regions(&pcm, &SpeechSettings::default());
         // Every tenth of a second that is as loud as speech is.
-        let loud: Vec<i64> = (0..levels.len()).filter(|i| levels[*i] > 0.01).map(|i| i as i64 * 100_000 + 50_000).collect();
-        let inside = loud.iter().filter(|t| regions.iter().any(|r| r.contains(Timestamp::from_micros(**t)))).count();
+        let loud: Vec<i64> =
+            (0..levels.len()).filter(|i| levels[*i] > 0.01).map(|i| i as i64 * 100_000 + 50_000).collect();
+        let inside =
+            loud.iter().filter(|t| regions.iter().any(|r| r.contains(Timestamp::from_micros(**t)))).count();
         assert!(inside == loud.len(), "{name}: {inside} of {} in {regions:?}", loud.len());
         let covered: i64 = regions.iter().map(|r| r.micros()).sum();
         assert!(covered as f64 > least * pcm.len() as f64 * 62.5, "{name}: {covered}");
@@ -164,7 +176,8 @@ fn real_speech_is_found() {
         let limits = crate::media::Limits::default();
         let mut settings = settings;
         settings.gates.repeats = 1000;
-        let found = transcribe(media.join(name), Arc::new(double), &settings, &limits, &Cancel::new(), &mut |_| ());
+        let found =
+            transcribe(media.join(name), Arc::new(double), &settings, &limits, &Cancel::new(), &mut |_| ());
         let segments = found.unwrap().transcript.segments;
         for sentence in truth[name]["sentences"].as_array().unwrap() {
             let time = |key: &str| Timestamp::from_micros(sentence[key].as_i64().unwrap());
@@ -223,7 +236,8 @@ fn what_was_said_leads_on_and_what_was_doubtful_does_not() {
     });
     let transcript = hear(double, &everything(), &vec![0.1; 100 * SECOND]);
     let en = || Some("en".to_owned());
-    let expected = [(String::new(), None), ("text 0".into(), en()), (String::new(), en()), ("text 2".into(), en())];
+    let expected =
+        [(String::new(), None), ("text 0".into(), en()), (String::new(), en()), ("text 2".into(), en())];
     assert_eq!(seen.lock().unwrap()[..4], expected);
     assert_eq!(dropped(&transcript).improbable, 1);
     assert_eq!((transcript.language, transcript.segments[0].language.clone()), (en(), None));
@@ -254,7 +268,8 @@ fn gaps_move_the_times() {
     listener.push(Timestamp::from_millis(1075), &sound).unwrap();
     listener.push(Timestamp::from_millis(60_000), &sound).unwrap();
     let segments = listener.finish(&mut |_| ()).unwrap().segments;
-    let spans: Vec<(i64, i64)> = segments.iter().map(|s| (s.span.start.as_millis(), s.span.end.as_millis())).collect();
+    let spans: Vec<(i64, i64)> =
+        segments.iter().map(|s| (s.span.start.as_millis(), s.span.end.as_millis())).collect();
     assert_eq!(spans, [(1075, 3075), (60_000, 62_000)]);
 }
 

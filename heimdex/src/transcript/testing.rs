@@ -30,7 +30,9 @@ impl Scripted {
     /// does.
     pub fn inventing(text: &str) -> Self {
         let text = text.to_owned();
-        Self::new("inventing", move |region, _| Ok(Heard { phrases: vec![said(&text, region)], ..Heard::default() }))
+        Self::new("inventing", move |region, _| {
+            Ok(Heard { phrases: vec![said(&text, region)], ..Heard::default() })
+        })
     }
 }
 

@@ -56,7 +56,10 @@ pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> 
 }
 
 /// The model to index speech with: the one asked for, else the one that the library was indexed with.
-pub(crate) async fn speech_model(global: &Global, asked: Option<&str>) -> Result<Option<Arc<dyn Transcriber>>> {
+pub(crate) async fn speech_model(
+    global: &Global,
+    asked: Option<&str>,
+) -> Result<Option<Arc<dyn Transcriber>>> {
     if asked.is_some() {
         return speech_model_named(asked).map(Some);
     }
@@ -78,7 +81,8 @@ pub(crate) fn speech_model_named(name: Option<&str>) -> Result<Arc<dyn Transcrib
         let all = Preset::ALL.map(|preset| preset.speech().name);
         let here = all.into_iter().find(|name| models::resolve(name).is_ok());
         let Some(here) = here else {
-            let message = "no speech model is on this machine; get one with: heimdex models pull whisper-base";
+            let message =
+                "no speech model is on this machine; get one with: heimdex models pull whisper-base";
             return Err(Error::model_missing("whisper", message));
         };
         return speech_model_named(Some(here));

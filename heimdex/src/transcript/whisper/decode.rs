@@ -83,7 +83,7 @@ impl Worker {
         };
         let detects = region.language.is_none() && multilingual;
         let mut phrases = Vec::new();
-        let mut before = self.before(loaded, region);
+        let mut before = Self::before(loaded, region);
         let mut from = 0;
         loop {
             cancel.check()?;
@@ -128,7 +128,7 @@ impl Worker {
     }
 
     /// What the prompt and the text before are to the model.
-    fn before(&self, loaded: &Loaded, region: &Region<'_>) -> Vec<i32> {
+    fn before(loaded: &Loaded, region: &Region<'_>) -> Vec<i32> {
         // Never more tokens than bytes: whisper-rs trusts this number with memory.
         let tokens = |text: &str| match text.trim() {
             "" => Vec::new(),
@@ -152,7 +152,8 @@ impl Worker {
         cancel: &Cancel,
     ) -> Result<Window> {
         let key = (run.language.to_owned(), run.translate, beams);
-        let base = self.parameters.entry(key).or_insert_with(|| parameters(run.language, run.translate, beams));
+        let base =
+            self.parameters.entry(key).or_insert_with(|| parameters(run.language, run.translate, beams));
         let mut full = base.clone();
         full.set_n_threads(run.threads as i32);
         full.set_tokens(run.before);

@@ -34,7 +34,10 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Shape> {
     let mut file = BufReader::new(file);
     file.read_exact(&mut bytes).map_err(|_| Error::model(name, "the file ends within its first bytes"))?;
     if &bytes[..4] != b"lmgg" {
-        return Err(Error::model(name, "this is no ggml file; give a model of whisper.cpp such as ggml-base.bin"));
+        return Err(Error::model(
+            name,
+            "this is no ggml file; give a model of whisper.cpp such as ggml-base.bin",
+        ));
     }
     let number = |i: usize| i32::from_le_bytes([0, 1, 2, 3].map(|b| bytes[4 + 4 * i + b]));
     let shape = Shape {

@@ -98,7 +98,8 @@ impl Whisper {
             return Err(Error::invalid("beams", format!("must lie between 1 and {MOST_BEAMS}")));
         }
         if options.gpu && !cfg!(any(feature = "cuda", feature = "metal")) {
-            let message = "this build computes on the processor only; build with the feature `cuda` or `metal`";
+            let message =
+                "this build computes on the processor only; build with the feature `cuda` or `metal`";
             return Err(Error::invalid("gpu", message));
         }
         let loaded = model::shared(file.as_ref(), options.gpu)?;

@@ -52,7 +52,8 @@ fn name_of(real: &Path) -> String {
     let file = real.file_name();
     let mut known = models::known().iter().filter(|model| model.kind == ModelKind::Speech);
     // Contents in the hub's cache are named by their hash: the names that lead there tell more.
-    let same = |name: &str| models::resolve(name).and_then(|p| p.canonicalize().map_err(|e| Error::io(&p, e)));
+    let same =
+        |name: &str| models::resolve(name).and_then(|p| p.canonicalize().map_err(|e| Error::io(&p, e)));
     match known.find(|model| same(model.name).is_ok_and(|path| path == real)) {
         Some(model) => model.name.to_owned(),
         None => file.map_or_else(String::new, |_| real.to_string_lossy().into_owned()),
@@ -79,7 +80,12 @@ impl Loaded {
         });
         let context = WhisperContext::new_with_params(real, parameters).map_err(|e| {
             let message = "whisper.cpp cannot read it; it was probably not copied whole".to_owned();
-            Error::Model { model: name.clone(), kind: crate::ErrorKind::Model, message, source: Some(Box::new(e)) }
+            Error::Model {
+                model: name.clone(),
+                kind: crate::ErrorKind::Model,
+                message,
+                source: Some(Box::new(e)),
+            }
         })?;
         Ok(Self { context, name, sha256, shape, aligned, idle: Mutex::default() })
     }

@@ -142,7 +142,8 @@ fn hypotheses_do_not_depend_on_what_was_heard_before() {
     let options = WhisperOptions { beams: 2, ..simple() };
     let whisper = Whisper::open_with(unpacked.file(), &options).unwrap();
     let sound = sound();
-    let heard = |pcm| whisper.transcribe(&Region { language: Some("en"), ..Region::new(pcm) }, &Cancel::new());
+    let heard =
+        |pcm| whisper.transcribe(&Region { language: Some("en"), ..Region::new(pcm) }, &Cancel::new());
     let first = heard(&sound).unwrap();
     heard(&sound[..100_000]).unwrap();
     assert_eq!(heard(&sound).unwrap(), first);
@@ -194,7 +195,8 @@ fn greedy(loaded: &Loaded, pcm: &[f32], steps: usize) -> (Vec<i32>, Vec<f32>) {
 /// the reference's own spectrogram.
 #[test]
 fn the_shared_model_equals_transformers() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/models/whisper-tiny-random");
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/models/whisper-tiny-random");
     let Ok(bytes) = std::fs::read(folder.join("golden.json")) else { return };
     let golden: Value = serde_json::from_slice(&bytes).unwrap();
     let tensors = std::fs::read(folder.join("golden.safetensors")).unwrap();
@@ -296,7 +298,10 @@ fn a_model_is_loaded_once() {
     let unpacked = Unpacked::new();
     let link = unpacked.folder.path().join("other-name.bin");
     std::os::unix::fs::symlink(unpacked.file(), &link).unwrap();
-    let (one, two) = (Whisper::open_with(unpacked.file(), &simple()).unwrap(), Whisper::open_with(link, &simple()).unwrap());
+    let (one, two) = (
+        Whisper::open_with(unpacked.file(), &simple()).unwrap(),
+        Whisper::open_with(link, &simple()).unwrap(),
+    );
     assert!(Arc::ptr_eq(&one.loaded, &two.loaded));
     assert_eq!(one.spec(), two.spec());
 }
@@ -361,7 +366,8 @@ fn numbers_and_parts_of_words_have_both_ends() {
     assert_eq!(phrases.len(), 2);
     assert_eq!((phrases[0].text.as_str(), phrases[1].text.as_str()), ("In 1961, hello", "100%"));
     let word = |text: &str, start, end| (text.to_owned(), start, end);
-    let expected = [word("In", 0, 200), word("1961,", 200, 1000), word("hello", 1000, 1500), word("100%", 2000, 2600)];
+    let expected =
+        [word("In", 0, 200), word("1961,", 200, 1000), word("hello", 1000, 1500), word("100%", 2000, 2600)];
     assert_eq!(spans(&phrases), expected);
     assert!(phrases.iter().flat_map(|p| &p.words).all(|w| w.probability == Some(0.5)));
     assert!((phrases[0].average_log_probability.unwrap() + 0.7).abs() < 1e-6);
@@ -385,7 +391,12 @@ fn scripts_without_spaces_have_words_too() {
     assert!(found.len() > 1 && found.windows(2).all(|w| w[0].2 <= w[1].1 + 1), "{found:?}");
     assert_eq!((found[0].1, found[found.len() - 1].2), (0, 1500));
 
-    let korean = [token(" 김치", 0..400), token("찌개를", 400..900), token(" 만들", 900..1300), token("어요.", 1300..1800)];
+    let korean = [
+        token(" 김치", 0..400),
+        token("찌개를", 400..900),
+        token(" 만들", 900..1300),
+        token("어요.", 1300..1800),
+    ];
     let found = spans(&words::phrases(&korean, &times(false)));
     assert_eq!(found, [("김치찌개를".to_owned(), 0, 900), ("만들어요.".to_owned(), 900, 1800)]);
     // A character that never ends is left out.

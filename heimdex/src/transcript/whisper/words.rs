@@ -168,7 +168,8 @@ fn readable(bytes: &[u8], pieces: &[Piece]) -> (String, Vec<usize>) {
 fn word(text: &str, places: &[usize], pieces: &[Piece]) -> Word {
     let first = places.first().copied().unwrap_or(0);
     let last = places.last().copied().unwrap_or(first);
-    let of = |place: usize| pieces.partition_point(|p| p.bytes.end <= place).min(pieces.len().saturating_sub(1));
+    let of =
+        |place: usize| pieces.partition_point(|p| p.bytes.end <= place).min(pieces.len().saturating_sub(1));
     let mine = pieces.get(of(first)..=of(last)).unwrap_or_default();
     // A token of several words shares its time by its bytes.
     let moment = |piece: &Piece, place: usize| {
