@@ -40,6 +40,7 @@ print(json.dumps({"encoder": statistics.median(encoder[1:]), "seconds": statisti
 """
 
 FASTER = """
+# CTranslate2 halves max_length: one half is for the prompt.
 import sys, json, time, statistics, resource, numpy, ctranslate2
 from faster_whisper.audio import decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
@@ -53,7 +54,7 @@ encoder, all = [], []
 for _ in range(count + 1):
     t = time.perf_counter(); model.encode(features()); encoder.append(time.perf_counter() - t)
     t = time.perf_counter(); encoded = model.encode(features())
-    result = model.generate(encoded, [[50258, 50259, 50359, 50363]], beam_size=1, max_length=4 + steps, suppress_tokens=[50257],
+    result = model.generate(encoded, [[50258, 50259, 50359, 50363]], beam_size=1, max_length=2 * steps, suppress_tokens=[50257],
                             suppress_blank=False, return_scores=False)
     all.append(time.perf_counter() - t)
     assert len(result[0].sequences_ids[0]) == steps, len(result[0].sequences_ids[0])
@@ -175,11 +176,14 @@ def write_tokenizer(hub):
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<|endoftext|>", "<|startoftranscript|>"]
+    from whisper.tokenizer import get_tokenizer
+
+    names = get_tokenizer(True, num_languages=99).encoding._special_tokens
     vocabulary = {f"t{i}": i for i in range(50257)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="t0"))
-    tokenizer.add_special_tokens([*special, *(f"<|s{i}|>" for i in range(51865 - 50257 - len(special)))])
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="t0", eos_token=special[0], bos_token=special[0]).save_pretrained(hub)
+    tokenizer.add_special_tokens(sorted(names, key=names.get))
+    end = "<|endoftext|>"
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="t0", eos_token=end, bos_token=end).save_pretrained(hub)
 
 
 def sound(cache):

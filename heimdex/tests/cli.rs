@@ -39,6 +39,7 @@ impl Shell {
             .env("HF_HOME", self.path("no cache"))
             .env_remove("HF_HUB_CACHE")
             .env_remove("HEIMDEX_MODEL")
+            .env_remove("HEIMDEX_SPEECH_MODEL")
             .output()
             .unwrap()
     }
@@ -199,4 +200,58 @@ fn what_is_shown_is_found() {
     assert!(again.contains("up_to_date"), "{again}");
     let wrong = shell.run(&["models", "switch", "--image-model", other, "--tags=tags.tsv"]);
     assert!(errors(&wrong).contains("SigLIP"), "{}", errors(&wrong));
+}
+
+/// Speech from a file to each format, with a model of random weights: what it says passes no gate, and
+/// that is told.
+#[test]
+fn speech_is_written_in_every_format() {
+    let shell = Shell::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whisper");
+    let packed = std::fs::File::open(folder.join("ggml-tiny.bin.gz")).unwrap();
+    let mut model = std::fs::File::create(shell.path("model.bin")).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut model).unwrap();
+    copy("cut.mp4", &shell.path("cut.mp4"));
+    let says = |format: &str| {
+        shell.says(&[
+            "transcribe",
+            "cut.mp4",
+            "--speech-model",
+            "model.bin",
+            "--language",
+            "en",
+            "--format",
+            format,
+        ])
+    };
+    assert_eq!((says("srt"), says("txt")), (String::new(), String::new()));
+    assert_eq!(says("vtt"), "WEBVTT\n\n");
+    let heard: Value = serde_json::from_str(&says("json")).unwrap();
+    assert_eq!(heard["transcript"]["source"]["kind"], "speech");
+    assert_eq!(heard["transcript"]["language"], "en");
+    shell.says(&[
+        "-q",
+        "transcribe",
+        "cut.mp4",
+        "--speech-model",
+        "model.bin",
+        "--format",
+        "vtt",
+        "-o",
+        "out.vtt",
+    ]);
+    assert_eq!(std::fs::read_to_string(shell.path("out.vtt")).unwrap(), "WEBVTT\n\n");
+
+    // A library keeps which model it was indexed with.
+    shell.says(&["index", "cut.mp4", "--speech-model", "model.bin"]);
+    let shown = shell.json(&["--json", "show", "cut"]);
+    assert_eq!(shown["transcript"]["kind"], "speech");
+    let again = shell.says(&["--json", "index", "cut.mp4"]);
+    assert!(again.contains("\"up_to_date\""), "{again}");
+
+    let missing = shell.run(&["transcribe", "cut.mp4", "--speech-model", "whisper-base"]);
+    let text = String::from_utf8(missing.stderr).unwrap();
+    assert!(!missing.status.success() && text.contains("heimdex models pull whisper-base"), "{text}");
+    let track = shell.run(&["transcribe", "cut.mp4", "--speech-model", "model.bin", "--audio-track", "3"]);
+    assert!(String::from_utf8(track.stderr).unwrap().contains("0 ("));
 }

@@ -64,15 +64,13 @@ impl Transcriber for Says {
                 probability: Some(0.9),
             })
             .collect();
-        let mut phrase = Phrase::default();
-        phrase.span = Span::new(at(0), at(words.len()));
-        phrase.text = self.words.join(" ");
-        phrase.words = words;
-        let mut heard = Heard::default();
-        heard.language = Some("en".into());
-        heard.language_probability = Some(0.9);
-        heard.phrases = if self.words.is_empty() { Vec::new() } else { vec![phrase] };
-        Ok(heard)
+        let span = Span::new(at(0), at(words.len()));
+        let phrase = Phrase { span, text: self.words.join(" "), words, ..Phrase::default() };
+        Ok(Heard {
+            language: Some("en".into()),
+            language_probability: Some(0.9),
+            phrases: if self.words.is_empty() { Vec::new() } else { vec![phrase] },
+        })
     }
 }
 

@@ -125,8 +125,8 @@ impl Cutter {
                 if frame - last >= self.lengths.pause.max(AROUND) as u64 {
                     self.open = None;
                     self.close(begin, last + 1 + AROUND as u64, out);
-                } else if frame + 1 - begin >= self.lengths.max as u64 {
-                    let cut = self.quietest(begin, frame + 1);
+                } else if frame + 1 - begin > self.lengths.max as u64 {
+                    let cut = self.quietest(begin, frame);
                     self.close(begin, cut, out);
                     let speaks = |frame: &u64| self.active[(frame - self.first) as usize];
                     self.open = (cut..=frame).rfind(speaks).map(|last| (cut, last));
