@@ -1,7 +1,6 @@
 //! Speech in the pipeline: what is heard, kept, resumed and left alone.
 #![cfg(all(feature = "media", feature = "sqlite", feature = "candle"))]
 #![allow(
-    clippy::field_reassign_with_default,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

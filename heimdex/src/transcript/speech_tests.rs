@@ -78,9 +78,6 @@ impl Noise {
     }
 }
 
-/// A level at each moment, in seconds.
-type Sound = Box<dyn FnMut(f64) -> f64>;
-
 /// Failure 17: ten minutes of silence, of noise, of music-like tones and of a lone tone, and a model that
 /// is always sure of what it invents.
 #[test]
