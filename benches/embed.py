@@ -31,7 +31,13 @@ BERT = {
 TEXT = ("and then we put the pasta into the boiling water, with a little salt, and wait for ten minutes "
         "while the tomatoes, the garlic and the oil become a sauce in the other pan")
 
-PEER = """
+# The peak of the process alone: what getrusage gives begins with that of the process it was forked from.
+PEAK = """
+def peak_mb():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+"""
+
+PEER = PEAK + """
 import sys, json, time, statistics, torch
 from transformers import AutoConfig, SiglipModel, XLMRobertaModel
 folder, kind, dtype, count, batch = sys.argv[1], sys.argv[2], getattr(torch, sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
@@ -49,8 +55,7 @@ with torch.inference_mode():
         run = lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
     for _ in range(count + 1):
         t = time.perf_counter(); run(); times.append((time.perf_counter() - t) / batch)
-import resource
-print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": peak_mb()}))
 """
 
 
@@ -102,49 +107,73 @@ def make(name, cache):
     return folder
 
 
-def export(folder):
-    """Writes the tower for pictures as onnx-community does, in 32 and 8 bits."""
+def export(folder, kind):
+    """Writes what looks at pictures, or reads texts, as onnx-community does, in 32 and 8 bits."""
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from transformers import SiglipModel
+    from transformers import SiglipModel, XLMRobertaModel
 
-    path = folder / "onnx" / "vision_model.onnx"
-    if path.with_name("vision_model_int8.onnx").exists():
-        return
+    path = folder / "onnx" / ("vision_model.onnx" if kind == "dual" else "model.onnx")
+    small = path.with_name(path.stem + "_int8.onnx")
+    if small.exists():
+        return path
     print(f"exporting {path}", file=sys.stderr)
     path.parent.mkdir(exist_ok=True)
-    model = SiglipModel.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32).eval()
-    size = model.config.vision_config.image_size
 
     class Tower(torch.nn.Module):
-        def __init__(self, tower, inputs):
+        def __init__(self, tower, inputs, outputs):
             super().__init__()
-            self.tower, self.inputs = tower, inputs
+            self.tower, self.inputs, self.outputs = tower, inputs, outputs
 
-        def forward(self, x):
-            output = self.tower(**{self.inputs: x})
-            return output["last_hidden_state"], output["pooler_output"]
+        def forward(self, *x):
+            output = self.tower(**dict(zip(self.inputs, x)))
+            return tuple(output[name] for name in self.outputs)
 
-    for file, tower, name, x, axes in [
-        (path, model.vision_model, "pixel_values", torch.zeros(1, 3, size, size), {0: "batch_size"}),
-        (path.with_name("text_model.onnx"), model.text_model, "input_ids", torch.zeros(1, 64, dtype=torch.int64), {0: "batch_size"}),
-    ]:
+    tokens, pooled = lambda n: torch.ones(1, n, dtype=torch.int64), ["last_hidden_state", "pooler_output"]
+    if kind == "dual":
+        model = SiglipModel.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32).eval()
+        size = model.config.vision_config.image_size
+        towers = [(path, model.vision_model, {"pixel_values": torch.zeros(1, 3, size, size)}, pooled, {}),
+                  (path.with_name("text_model.onnx"), model.text_model, {"input_ids": tokens(64)}, pooled, {})]
+    else:
+        model = XLMRobertaModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, add_pooling_layer=False).eval()
+        towers = [(path, model, {"input_ids": tokens(16), "attention_mask": tokens(16)}, pooled[:1], {1: "sequence_length"})]
+    for file, tower, inputs, outputs, axes in towers:
         torch.onnx.export(
-            Tower(tower, name).eval(), (x,), file, dynamo=False, opset_version=17, input_names=[name],
-            output_names=["last_hidden_state", "pooler_output"],
-            dynamic_axes={n: axes for n in [name, "last_hidden_state", "pooler_output"]})
-    quantize_dynamic(str(path), str(path.with_name("vision_model_int8.onnx")), weight_type=QuantType.QInt8)
+            Tower(tower, list(inputs), outputs).eval(), tuple(inputs.values()), str(file), dynamo=False, opset_version=17,
+            input_names=list(inputs), output_names=outputs,
+            dynamic_axes={n: {0: "batch_size", **(axes if n != "pooler_output" else {})} for n in [*inputs, *outputs]})
+    del model, towers
+    gather(path)
+    quantize_dynamic(str(path), str(small), weight_type=QuantType.QInt8)
+    return path
 
 
-ORT = """
-import sys, json, time, statistics, numpy, onnxruntime, resource
+def gather(path):
+    """Puts weights that do not fit a file of ONNX, each in a file of its own after an export, into one."""
+    import onnx
+
+    parts = {entry.value for tensor in onnx.load(path, load_external_data=False).graph.initializer
+             for entry in tensor.external_data if entry.key == "location"}
+    if parts:
+        whole = onnx.load(path)
+        for part in parts:
+            path.with_name(part).unlink()
+        onnx.save_model(whole, path, save_as_external_data=True, location=path.name + "_data")
+
+
+ORT = PEAK + """
+import sys, json, time, statistics, numpy, onnxruntime
 options = onnxruntime.SessionOptions(); options.intra_op_num_threads = int(sys.argv[4])
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 size = int(sys.argv[5]); batch = int(sys.argv[3]); times = []
-x = numpy.random.randn(batch, 3, size, size).astype("float32")
+if session.get_inputs()[0].name == "pixel_values":
+    inputs = {"pixel_values": numpy.random.randn(batch, 3, size, size).astype("float32")}
+else:
+    inputs = {"input_ids": numpy.random.randint(5, 100, (batch, size)), "attention_mask": numpy.ones((batch, size), "int64")}
 for _ in range(int(sys.argv[2]) + 1):
-    t = time.perf_counter(); session.run(["pooler_output"], {"pixel_values": x}); times.append((time.perf_counter() - t) / batch)
-print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    t = time.perf_counter(); session.run(None, inputs); times.append((time.perf_counter() - t) / batch)
+print(json.dumps({"seconds": statistics.median(times[1:]), "peak_mb": peak_mb()}))
 """
 
 
@@ -183,13 +212,13 @@ def main():
         peer = lambda dtype: [sys.executable, "-c", PEER, str(folder), kind, dtype, str(options.count),
                               str(options.batch), str(options.threads), str(tokens)]
         runs = {"PyTorch f32": peer("float32"), "PyTorch bf16": peer("bfloat16"), "heimdex candle f32": ours}
-        if kind == "dual" and options.onnx:
-            export(folder)
-            size = str(DUAL[name]["vision"]["image_size"])
-            ort = lambda file: [sys.executable, "-c", ORT, str(folder / "onnx" / file), str(options.count),
-                                str(options.batch), str(options.threads), size]
-            runs["ONNX Runtime f32"] = ort("vision_model.onnx")
-            runs["ONNX Runtime int8"] = ort("vision_model_int8.onnx")
+        if options.onnx:
+            path = export(folder, kind)
+            size = str(DUAL[name]["vision"]["image_size"] if kind == "dual" else tokens)
+            ort = lambda file: [sys.executable, "-c", ORT, str(file), str(options.count), str(options.batch),
+                                str(options.threads), size]
+            runs["ONNX Runtime f32"] = ort(path)
+            runs["ONNX Runtime int8"] = ort(path.with_name(path.stem + "_int8.onnx"))
             runs["heimdex onnx f32"] = [*ours, "--onnx", "f32"]
             runs["heimdex onnx int8"] = [*ours, "--onnx", "int8"]
             if options.openvino:

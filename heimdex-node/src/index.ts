@@ -12,8 +12,12 @@ import type {
   PullProgress,
   SceneId,
   SearchPage,
+  Segment,
   Shot,
   Span,
+  SwitchProgress,
+  SwitchReport,
+  Transcribed,
   Video,
 } from './results'
 import { type Stoppable, Work, work } from './work'
@@ -43,6 +47,8 @@ export interface RunOptions {
 
 /** How a library is searched and indexed. */
 export interface OpenOptions extends RunOptions, Stoppable {
+  /** With a database: the folder for thumbnails and pictures, the same for all who use it. */
+  data?: string
   /** Which of the store's libraries to use. */
   name?: string
   /** Make it when it is not there; on when not given. */
@@ -51,14 +57,20 @@ export interface OpenOptions extends RunOptions, Stoppable {
   text_model?: string | TextEmbedder
   /** Model for search by what is shown: a name, a folder, or an embedder of your own. */
   image_model?: string | ImageEmbedder
+  /** Model that turns speech into words: a preset, a name, or a ggml file. */
+  speech_model?: string
   /** Use models at all. */
   models?: boolean
+  /** Transcribe speech where there are no subtitles and a model is here; on when not given. */
+  speech?: boolean
   /** When a model that the library was indexed with is not here. */
   missing_models?: 'refuse' | 'leave_out'
   /** Keep thumbnails, and the pictures that models and annotators look at. */
   keep_thumbnails?: boolean
   /** Where thumbnails are kept. */
   thumbnails?: string
+  /** Where a JSON file a video is written with all that is found in it. */
+  sidecars?: string
   /** Tag scenes with what the image model sees in them. */
   tags?: boolean
   /** The file with the concepts to tag with. */
@@ -139,6 +151,23 @@ export interface ShotsOptions extends Stoppable {
   detector?: { type: 'adaptive' | 'content' | 'threshold'; [setting: string]: unknown }
   /** Decode every frame bit for bit; slower. */
   exact?: boolean
+}
+
+/** How a file is listened to. */
+export interface TranscribeOptions extends Stoppable {
+  /** The model: a preset, a name or a ggml file; one that is on this machine when not given. */
+  speech_model?: string
+  /** The language that is spoken; detected when not given. */
+  language?: string
+  /** Translate to English. */
+  translate?: boolean
+  /** Names and terms to expect. */
+  prompt?: string
+  /** Which track of sound: by its number from 0, or by its language. */
+  track?: 'default' | { number: number } | { language: string }
+  /** What tells speech from other sound. */
+  activity?: 'spectral' | 'everything' | { silero: string }
+  limits?: Record<string, unknown>
 }
 
 /** Which version of a model is got. */
@@ -239,6 +268,11 @@ export class Library {
     return this.#call('remove', { video })
   }
 
+  /** Changes the library to the models that it was opened with; nothing is decoded. */
+  switchModels(options: Stoppable = {}): Work<SwitchReport, SwitchProgress> {
+    return reported((watcher) => this.#native.start('switch_models', '{}', null, watcher), options.signal)
+  }
+
   /** A thumbnail, as WebP, by the key that hits and keyframes give. */
   thumbnail(key: string): Promise<Buffer> {
     return work((watcher) => this.#native.thumbnail(key, watcher))
@@ -254,7 +288,10 @@ export class Library {
   }
 }
 
-/** Opens the library in a folder, made when it is not there; the user's own when none is named. */
+/**
+ * Opens the library in a folder or a `postgres://` database, made when it is not there; the user's own
+ * folder when none is named.
+ */
 export async function open(location?: string, options: OpenOptions = {}): Promise<Library> {
   const { text_model, image_model, annotators = [], ...given } = plain(options) as OpenOptions
   const own = new OwnParts()
@@ -285,6 +322,21 @@ export function shots(path: string, options: ShotsOptions = {}): Work<Shot[], Pr
   return reported(
     (watcher) => native.start('shots', JSON.stringify({ ...plain(options), path }), watcher),
     options.signal,
+  )
+}
+
+/** What is said in a file, without a library. */
+export function transcribe(path: string, options: TranscribeOptions = {}): Work<Transcribed, Progress> {
+  return reported(
+    (watcher) => native.start('transcribe', JSON.stringify({ ...plain(options), path }), watcher),
+    options.signal,
+  )
+}
+
+/** What is said as the text of a subtitle file. */
+export function writeSubtitles(segments: Segment[], format: 'srt' | 'vtt' = 'srt'): Promise<string> {
+  return parsed(
+    work((watcher) => native.start('write_subtitles', JSON.stringify({ segments, format }), watcher)),
   )
 }
 

@@ -187,3 +187,40 @@ export interface ListedModel {
   bytes: number
   problem: string | null
 }
+
+/** All that is said in a track. */
+export interface Transcript {
+  /** Where it comes from, and what a model gave that was not believed. */
+  source: { kind: 'file' | 'embedded' | 'speech'; [fact: string]: unknown }
+  language: string | null
+  /** In order of start. */
+  segments: Segment[]
+}
+
+/** What the sound of a file gave. */
+export interface Transcribed {
+  /** What is said; empty without any speech. */
+  transcript: Transcript
+  media: MediaInfo
+  /** What was missing or damaged. */
+  warnings: string[]
+}
+
+/** How far a switch of models is. */
+export interface SwitchProgress {
+  /** Title of the video in work. */
+  title: string
+  /** Videos that are done, of `videos`. */
+  done: number
+  videos: number
+  /** How far the whole is, 0 to 1; never goes backwards. */
+  fraction: number
+}
+
+/** What a switch of models did. */
+export interface SwitchReport {
+  /** Videos that the new models looked at. */
+  videos: number
+  /** Videos that an earlier, interrupted switch to the same models had done. */
+  kept: number
+}

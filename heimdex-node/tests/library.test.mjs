@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import * as heimdex from '../index.mjs'
 
 const require = createRequire(import.meta.url)
@@ -133,6 +134,53 @@ test('stages and models alone', async () => {
   assert.equal((await images.embedImages([wide, readFileSync(wide)])).rows, 2)
 })
 
+test('speech and subtitles', async () => {
+  const model = join(folder, 'model.bin')
+  writeFileSync(model, gunzipSync(readFileSync(join(fixtures, 'tiny-whisper', 'ggml-tiny.bin.gz'))))
+  const work = heimdex.transcribe(clip('cut.mp4'), { speech_model: model, language: 'en', track: { number: 0 } })
+  const seen = []
+  for await (const progress of work) seen.push(progress.fraction)
+  assert.deepEqual(seen, [...seen].sort((a, b) => a - b))
+  // What random weights say passes no gate, and that is told.
+  const { transcript } = await work
+  assert.deepEqual([transcript.source.kind, transcript.language, transcript.segments], ['speech', 'en', []])
+  const { segments } = await library.video('subtitles.mp4')
+  assert.match(await heimdex.writeSubtitles(segments), /-->[^]*A red car\./)
+  assert.match(await heimdex.writeSubtitles(segments, 'vtt'), /^WEBVTT/)
+  await assert.rejects(Promise.resolve(heimdex.transcribe(clip('cut.mp4'), { speech_model: join(folder, 'none.bin') })), {
+    code: 'model-missing',
+  })
+})
+
+test('a library changes its models', async () => {
+  const place = join(folder, 'switch')
+  const before = await heimdex.open(place, { models: false })
+  await before.index(clip('subtitles.mp4'))
+  before.close()
+  const again = await heimdex.open(place, own)
+  const work = again.switchModels()
+  const seen = []
+  for await (const progress of work) seen.push(progress.fraction)
+  assert.equal(seen.at(-1), 1)
+  assert.deepEqual(await work, { videos: 1, kept: 0 })
+  assert.equal((await again.video('subtitles.mp4')).spaces.length, 2)
+})
+
+test('a database is opened by its address', { skip: !process.env.DATABASE_URL }, async () => {
+  const options = { ...own, data: join(folder, 'data'), name: `node${process.pid}` }
+  const shared = await heimdex.open(process.env.DATABASE_URL, options)
+  await shared.index(clip('subtitles.mp4'))
+  const [hit] = (await shared.search('car')).hits
+  assert.equal((await shared.thumbnail(hit.thumbnail)).subarray(8, 12).toString(), 'WEBP')
+  await shared.remove('subtitles.mp4')
+  assert.deepEqual(await shared.videos(), [])
+  await assert.rejects(heimdex.open('postgres://me:secret@127.0.0.1:1/none'), (error) => {
+    assert.equal(error.code, 'store')
+    assert.ok(!error.message.includes('secret'))
+    return true
+  })
+})
+
 test('embedders and annotators in JavaScript', async () => {
   const letters = {
     name: 'letters',
@@ -235,6 +283,7 @@ test('the options are those of the core', () => {
     index: ['IndexOptions', ['path'], []],
     probe: ['ProbeOptions', ['path'], []],
     shots: ['ShotsOptions', ['path'], []],
+    transcribe: ['TranscribeOptions', ['path'], []],
     pull: ['PullOptions', ['model'], []],
     text_model: ['RunOptions', ['model'], []],
     image_model: ['RunOptions', ['model'], []],
@@ -243,8 +292,10 @@ test('the options are those of the core', () => {
     const here = new Set([...members(name), ...first])
     assert.deepEqual(here, new Set([...Object.keys(core[call]), ...beside]), call)
   }
-  const single = { video: ['video'], remove: ['video'], videos: [], models: [] }
-  for (const [call, names] of Object.entries(single)) assert.deepEqual(Object.keys(core[call]), names)
+  const single = {
+    video: ['video'], remove: ['video'], videos: [], models: [], switch_models: [], write_subtitles: ['segments', 'format'],
+  }
+  for (const [call, names] of Object.entries(single)) assert.deepEqual(new Set(Object.keys(core[call])), new Set(names))
   assert.deepEqual(new Set(Object.keys(core)), new Set([...Object.keys(faces), ...Object.keys(single)]))
 })
 

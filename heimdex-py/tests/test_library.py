@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gzip
+import os
 import pickle
 import time
 from pathlib import Path
@@ -108,6 +110,61 @@ def test_stages_alone() -> None:
     info = heimdex.probe(MEDIA / "cut.mp4")
     assert info.container.startswith("mov") and info.streams[0]["type"] == "video"
     assert "all-MiniLM-L6-v2" in {model.model["name"].rsplit("/")[-1] for model in heimdex.models()}
+
+
+def test_speech_and_subtitles(tmp_path: Path) -> None:
+    model = tmp_path / "model.bin"
+    model.write_bytes(gzip.decompress((FIXTURES / "tiny-whisper/ggml-tiny.bin.gz").read_bytes()))
+    seen: list[heimdex.Progress] = []
+    heard = heimdex.transcribe(MEDIA / "cut.mp4", speech_model=model, language="en", track=0, on_progress=seen.append)
+    # What random weights say passes no gate, and that is told.
+    assert heard.transcript.source["kind"] == "speech" and heard.transcript.language == "en"
+    assert heard.transcript.text == "" and repr(heard.transcript) == "Transcript(language='en', segments=0)"
+    assert seen and seen[-1].stage == "transcribe" and [p.fraction for p in seen] == sorted(p.fraction for p in seen)
+    assert asyncio.run(aio.transcribe(MEDIA / "cut.mp4", speech_model=model, language="en")) == heard
+    with pytest.raises(heimdex.InvalidError, match="track"):
+        heimdex.transcribe(MEDIA / "cut.mp4", speech_model=model, track=7)
+    with pytest.raises(TypeError, match="track"):
+        heimdex.transcribe(MEDIA / "cut.mp4", speech_model=model, track=1.5)  # type: ignore[arg-type]
+    with pytest.raises(heimdex.ModelMissingError):
+        heimdex.transcribe(MEDIA / "cut.mp4", speech_model=tmp_path / "none.bin")
+    with heimdex.open(tmp_path / "library", text_model=MODELS["text_model"], speech_model=model) as library:
+        assert library.index(MEDIA / "cut.mp4").segments == 0
+        library.index(MEDIA / "subtitles.mp4")
+        assert library.video("cut.mp4").transcript["kind"] == "speech"
+        segments = library.video("subtitles.mp4").segments
+    written = heimdex.write_subtitles(segments)
+    assert "00:00:00,000 --> 00:00:01,000" in written and "A red car." in written
+    assert asyncio.run(aio.write_subtitles(segments, format="vtt")).startswith("WEBVTT")
+    with pytest.raises(TypeError, match="segments"):
+        heimdex.write_subtitles(["said"])  # type: ignore[list-item]
+    with pytest.raises(heimdex.InvalidError, match="format"):
+        heimdex.write_subtitles(segments, format="doc")
+
+
+def test_a_library_changes_its_models(tmp_path: Path) -> None:
+    with heimdex.open(tmp_path, models=False) as library:
+        library.index(MEDIA / "subtitles.mp4")
+        assert library.video("subtitles.mp4").spaces == []
+    seen: list[heimdex.SwitchProgress] = []
+    with heimdex.open(tmp_path, **MODELS) as library:  # type: ignore[arg-type]
+        report = library.switch_models(on_progress=seen.append)
+        assert (report.videos, report.kept) == (1, 0) and seen[-1].fraction == 1.0
+        assert len(library.video("subtitles.mp4").spaces) == 2
+
+
+@pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="DATABASE_URL names no database")
+def test_a_database_is_opened_by_its_address(tmp_path: Path, folder: Path) -> None:
+    name = f"python{os.getpid()}"
+    with heimdex.open(os.environ["DATABASE_URL"], data=tmp_path, name=name, **MODELS) as library:  # type: ignore[arg-type]
+        library.index(MEDIA / "subtitles.mp4")
+        hit = library.search("car").hits[0]
+        assert hit.thumbnail is not None and library.thumbnail(hit.thumbnail)[8:12] == b"WEBP"
+        library.remove("subtitles.mp4")
+        assert library.videos() == []
+    with pytest.raises(heimdex.StoreError) as raised:
+        heimdex.open("postgres://me:secret@127.0.0.1:1/none")
+    assert "127.0.0.1:1/none" in str(raised.value) and "secret" not in str(raised.value)
 
 
 def test_vectors_are_rows_of_floats() -> None:

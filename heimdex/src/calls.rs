@@ -20,11 +20,12 @@ use crate::embed::{Backend, EmbedSpec, ModelOptions, Pooling, Precision, Provide
 use crate::index::{IndexOptions, Pipeline, PipelineSettings};
 use crate::media::{self, Limits, RgbPicture};
 use crate::models::{self, HubOptions};
-use crate::open::OpenOptions;
+use crate::open::{OpenOptions, open_speech_model};
 use crate::search::SearchRequest;
 use crate::shots::Detector;
 use crate::store::{Filter, IndexedVideo, Page, VideoRecord};
-use crate::{Cancel, Error, Heimdex, Result, VideoId};
+use crate::transcript::{self, Activity, AudioTrack, Segment, SpeechSettings};
+use crate::{Cancel, Error, Heimdex, Progress, Result, Stage, Timestamp, VideoId};
 
 /// Longest options that are read, in bytes.
 const MAX_OPTIONS_BYTES: usize = 16 << 20;
@@ -75,6 +76,52 @@ pub struct PullOptions {
     pub force: bool,
 }
 
+/// Options of `transcribe`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TranscribeOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// The model: a preset, a name or a ggml file; one that is on this machine when not given.
+    pub speech_model: Option<String>,
+    /// The language that is spoken; detected when not given.
+    pub language: Option<String>,
+    /// Translate to English.
+    pub translate: bool,
+    /// Names and terms to expect.
+    pub prompt: Option<String>,
+    /// Which track of sound is listened to.
+    pub track: AudioTrack,
+    /// What tells speech from other sound.
+    pub activity: Activity,
+    /// What is opened at most.
+    pub limits: Limits,
+}
+
+/// Options of `write_subtitles`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WriteSubtitlesOptions {
+    /// What is said, as a transcript or an indexed video has it.
+    pub segments: Vec<Segment>,
+    /// What to write.
+    pub format: SubtitleFormat,
+}
+
+/// A format of subtitles that can be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SubtitleFormat {
+    /// `SubRip`.
+    #[default]
+    Srt,
+    /// `WebVTT`.
+    Vtt,
+}
+
 /// Which model to use alone, and what it is run with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -120,6 +167,8 @@ pub enum Call {
     Video(VideoOptions),
     /// Takes a video out of the library.
     Remove(VideoOptions),
+    /// Changes the library to the models that it was opened with.
+    SwitchModels,
 }
 
 /// What is done without a library.
@@ -130,6 +179,10 @@ pub enum FreeCall {
     Probe(ProbeOptions),
     /// The shots of a file.
     Shots(ShotsOptions),
+    /// What is said in a file.
+    Transcribe(Box<TranscribeOptions>),
+    /// What is said as the text of a subtitle file.
+    WriteSubtitles(WriteSubtitlesOptions),
     /// The known models, and which of them are here.
     Models,
     /// Gets a model.
@@ -214,6 +267,7 @@ impl Call {
             "videos" => Self::Videos,
             "video" => Self::Video(read(options)?),
             "remove" => Self::Remove(read(options)?),
+            "switch_models" => Self::SwitchModels,
             name => return Err(unknown(name)),
         })
     }
@@ -251,6 +305,11 @@ impl Call {
                 runtime.block_on(library.remove(video.id))?;
                 text(&video.id)
             }
+            Self::SwitchModels => {
+                let work = library.switch_models(library.pipeline()).cancel(cancel);
+                let work = work.on_progress(move |progress| on_progress(json!(progress).to_string()));
+                text(&runtime.block_on(work.into_future())?)
+            }
         }
     }
 }
@@ -264,6 +323,8 @@ impl FreeCall {
         Ok(match name {
             "probe" => Self::Probe(read(options)?),
             "shots" => Self::Shots(read(options)?),
+            "transcribe" => Self::Transcribe(Box::new(read(options)?)),
+            "write_subtitles" => Self::WriteSubtitles(read(options)?),
             "models" => Self::Models,
             "pull" => Self::Pull(read(options)?),
             name => return Err(unknown(name)),
@@ -273,7 +334,7 @@ impl FreeCall {
     /// Does it. Blocks.
     ///
     /// # Errors
-    /// Those of [`media::probe`], [`Pipeline::run`] and [`models::pull`].
+    /// Those of [`media::probe`], [`Pipeline::run`], [`transcript::transcribe`] and [`models::pull`].
     ///
     /// # Cancellation
     /// By `cancel`. Stops within two seconds.
@@ -291,6 +352,25 @@ impl FreeCall {
                 let report = |progress| on_progress(json!(progress).to_string());
                 text(&pipeline.run(&options.path, cancel, report)?.shots)
             }
+            Self::Transcribe(options) => {
+                let TranscribeOptions { path, limits, track, activity, language, translate, .. } = *options;
+                let model = open_speech_model(options.speech_model.as_deref())?;
+                let length = media::probe(&path, &limits)?.declared_duration.unwrap_or_default();
+                let mut report = |at: Timestamp| {
+                    let done = (at.as_seconds() / length.as_seconds().max(0.001)).min(1.0) as f32;
+                    let progress =
+                        Progress { stage: Stage::Transcribe, stage_fraction: done, fraction: done };
+                    on_progress(json!(progress).to_string());
+                };
+                let prompt = options.prompt.unwrap_or_default();
+                let settings =
+                    SpeechSettings { track, language, translate, prompt, activity, ..Default::default() };
+                text(&transcript::transcribe(path, model, &settings, &limits, cancel, &mut report)?)
+            }
+            Self::WriteSubtitles(options) => text(&match options.format {
+                SubtitleFormat::Srt => transcript::write_srt(&options.segments),
+                SubtitleFormat::Vtt => transcript::write_vtt(&options.segments),
+            }),
             Self::Models => text(&models::list(&HubOptions::from_env()?)),
             Self::Pull(options) => {
                 let mut hub = HubOptions::from_env()?;
@@ -320,8 +400,11 @@ pub fn options() -> Value {
         "videos": {},
         "video": VideoOptions::default(),
         "remove": VideoOptions::default(),
+        "switch_models": {},
         "probe": ProbeOptions::default(),
         "shots": ShotsOptions::default(),
+        "transcribe": TranscribeOptions::default(),
+        "write_subtitles": WriteSubtitlesOptions::default(),
         "models": {},
         "pull": PullOptions::default(),
         "text_model": ModelCallOptions::default(),

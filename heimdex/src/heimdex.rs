@@ -92,6 +92,12 @@ impl HeimdexBuilder {
         self
     }
 
+    #[cfg(all(any(feature = "sqlite", feature = "postgres"), any(feature = "candle", feature = "onnx")))]
+    pub(crate) fn shared_store(mut self, store: Arc<dyn IndexStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Which of the store's libraries to use; `default` when not given.
     #[must_use]
     pub fn library(mut self, name: &str) -> Self {
@@ -130,6 +136,11 @@ impl Heimdex {
     /// The store that holds the index.
     pub fn store(&self) -> &dyn IndexStore {
         &*self.inner.store
+    }
+
+    /// How videos are indexed, and the models that they are searched with.
+    pub fn pipeline(&self) -> Pipeline {
+        self.inner.pipeline()
     }
 
     /// The library that is indexed into and searched.

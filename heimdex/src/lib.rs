@@ -46,7 +46,11 @@ pub mod index;
 pub mod keyframes;
 pub mod media;
 pub mod models;
-#[cfg(all(feature = "media", feature = "sqlite", any(feature = "candle", feature = "onnx")))]
+#[cfg(all(
+    feature = "media",
+    any(feature = "sqlite", feature = "postgres"),
+    any(feature = "candle", feature = "onnx")
+))]
 pub mod open;
 mod progress;
 pub mod scenes;

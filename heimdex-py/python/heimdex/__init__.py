@@ -32,7 +32,7 @@ from ._errors import (
     TruncatedError,
     UnsupportedError,
 )
-from ._library import Library, models, open, probe, pull, shots
+from ._library import Library, models, open, probe, pull, shots, transcribe, write_subtitles
 from ._models import ImageModel, TextModel
 from ._native import VERSION as __version__
 from ._own import Annotation, Annotator, ImageEmbedder, SceneView, TextEmbedder
@@ -52,7 +52,11 @@ from ._results import (
     Segment,
     Shot,
     StageRecord,
+    SwitchProgress,
+    SwitchReport,
     Tag,
+    Transcribed,
+    Transcript,
     Video,
     Word,
 )
@@ -94,11 +98,15 @@ __all__ = [
     "StageRecord",
     "StoreError",
     "SubtitleError",
+    "SwitchProgress",
+    "SwitchReport",
     "Tag",
     "TextEmbedder",
     "TextModel",
     "TimedOutError",
     "TooLargeError",
+    "Transcribed",
+    "Transcript",
     "TruncatedError",
     "UnsupportedError",
     "Video",
@@ -110,4 +118,6 @@ __all__ = [
     "probe",
     "pull",
     "shots",
+    "transcribe",
+    "write_subtitles",
 ]

@@ -7,26 +7,47 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native, _options
 from ._own import Annotator, ImageEmbedder, TextEmbedder
 from ._pictures import picture
-from ._results import IndexedVideo, IndexReport, ListedModel, MediaInfo, Progress, SearchPage, Shot, Video
+from ._results import (
+    IndexedVideo,
+    IndexReport,
+    ListedModel,
+    MediaInfo,
+    Progress,
+    Record,
+    SearchPage,
+    Segment,
+    Shot,
+    SwitchProgress,
+    SwitchReport,
+    Transcribed,
+    Video,
+)
 
 if TYPE_CHECKING:
     from ._pictures import Picture
 
 OnProgress = Callable[[Progress], object]
+OnSwitch = Callable[[SwitchProgress], object]
+_R = TypeVar("_R", bound=Record)
 
 
-def heard(on_progress: OnProgress | None) -> Callable[[str], object] | None:
+def reported(on_progress: Callable[[_R], object] | None, kind: type[_R]) -> Callable[[str], object] | None:
     """What the core's reports are given to."""
     if on_progress is None:
         return None
     if not callable(on_progress):
         raise TypeError(f"on_progress: a function is needed, not {type(on_progress).__name__}")
-    return lambda text: on_progress(Progress(json.loads(text)))
+    return lambda text: on_progress(kind(json.loads(text)))
+
+
+def heard(on_progress: OnProgress | None) -> Callable[[str], object] | None:
+    """What reports of the work on one file are given to."""
+    return reported(on_progress, Progress)
 
 
 class Library:
@@ -124,6 +145,11 @@ class Library:
         job = self._native.start("remove", _options.text({"video": video}))
         return str(json.loads(job.wait()))
 
+    def switch_models(self, *, on_progress: OnSwitch | None = None) -> SwitchReport:
+        """Changes the library to the models that it was opened with; nothing is decoded."""
+        report = reported(on_progress, SwitchProgress)
+        return SwitchReport(json.loads(self._native.start("switch_models", "{}").wait(report)))
+
     def thumbnail(self, key: str) -> bytes:
         """A thumbnail, as WebP, by the key that hits and keyframes give."""
         picture: bytes = self._native.thumbnail(key).wait()
@@ -133,11 +159,14 @@ class Library:
 def open(
     location: str | os.PathLike[str] | None = None,
     *,
+    data: str | os.PathLike[str] | None = None,
     name: str | None = None,
     create: bool = True,
     text_model: str | os.PathLike[str] | TextEmbedder | None = None,
     image_model: str | os.PathLike[str] | ImageEmbedder | None = None,
+    speech_model: str | os.PathLike[str] | None = None,
     models: bool = True,
+    speech: bool = True,
     missing_models: str = "refuse",
     backend: str = "candle",
     precision: str = "f32",
@@ -146,12 +175,13 @@ def open(
     onnxruntime: str | os.PathLike[str] | None = None,
     keep_thumbnails: bool = True,
     thumbnails: str | os.PathLike[str] | None = None,
+    sidecars: str | os.PathLike[str] | None = None,
     tags: bool = False,
     vocabulary: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     annotators: Iterable[Annotator] = (),
 ) -> Library:
-    """Opens the library in a folder, made when it is not there. Use it with `with`."""
+    """Opens the library in a folder or a `postgres://` database, made when it is not there. Use it with `with`."""
     options = dict(locals())
     del options["annotators"]
     job = _native.open(*_options.opening(options, annotators))
@@ -182,6 +212,28 @@ def shots(
     options = {"path": path, "detector": detector, "exact": exact}
     job = _native.start("shots", _options.text(options))
     return [Shot(shot) for shot in json.loads(job.wait(heard(on_progress)))]
+
+
+def transcribe(
+    path: str | os.PathLike[str],
+    *,
+    speech_model: str | os.PathLike[str] | None = None,
+    language: str | None = None,
+    translate: bool = False,
+    prompt: str | None = None,
+    track: int | str | None = None,
+    activity: Mapping[str, Any] | str | None = None,
+    limits: Mapping[str, Any] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Transcribed:
+    """What is said in a file, without a library. `track` is a number from 0, or a language."""
+    options = _options.transcribing(dict(locals()))
+    return Transcribed(json.loads(_native.start("transcribe", options).wait(heard(on_progress))))
+
+
+def write_subtitles(segments: Iterable[Segment], *, format: str = "srt") -> str:
+    """What is said as the text of a subtitle file: `srt` or `vtt`."""
+    return str(json.loads(_native.start("write_subtitles", _options.subtitles(segments, format)).wait()))
 
 
 def models() -> list[ListedModel]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import _own
 from ._own import AnnotatorAdapter, EmbedderAdapter
+from ._results import Segment
 
 # The options of a search that say which scenes may be found.
 FILTER = (
@@ -72,6 +73,27 @@ def search(options: dict[str, Any]) -> str:
     chosen = {name: _plain(name, options.pop(name)) for name in FILTER}
     options["filter"] = {name: value for name, value in chosen.items() if value is not None}
     return text(options)
+
+
+def transcribing(options: dict[str, Any]) -> str:
+    """Options of a transcription; `track` as people say it."""
+    del options["on_progress"]
+    track = options["track"]
+    if isinstance(track, bool) or not isinstance(track, (int, str, type(None))):
+        raise TypeError(f"track: a number or a language is needed, not {type(track).__name__}")
+    if track is not None:
+        options["track"] = {"number": track} if isinstance(track, int) else {"language": track}
+    return text(options)
+
+
+def subtitles(segments: Iterable[Segment], format: str) -> str:
+    """Options of writing subtitles."""
+    plain = []
+    for segment in segments:
+        if not isinstance(segment, Segment):
+            raise TypeError(f"segments: a heimdex.Segment is needed, not {type(segment).__name__}")
+        plain.append(segment.to_dict())
+    return text({"segments": plain, "format": format})
 
 
 def _scene(like: Any) -> Any:

@@ -665,6 +665,11 @@ class IndexReport(Record):
         return list(self._data["warnings"])
 
     @property
+    def dropped(self) -> dict[str, int]:
+        """What a speech model gave and was not believed, by reason."""
+        return dict(self._data.get("dropped", {}))
+
+    @property
     def stages(self) -> list[StageRecord]:
         """The stages that ran."""
         return [StageRecord(stage) for stage in self._data["stages"]]
@@ -723,3 +728,98 @@ class ListedModel(Record):
 
     def __repr__(self) -> str:
         return f"ListedModel({self._data['model']['name']!r}, path={self.path!r})"
+
+
+class Transcript(Record):
+    """All that is said in a track."""
+
+    __slots__ = ()
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where it comes from: its `kind`, and what a model gave that was not believed, in `dropped`."""
+        return dict(copy.deepcopy(self._data["source"]))
+
+    @property
+    def language(self) -> str | None:
+        """ISO 639 code, where known."""
+        return self._data.get("language")
+
+    @property
+    def segments(self) -> list[Segment]:
+        """In order of start."""
+        return [Segment(segment) for segment in self._data["segments"]]
+
+    @property
+    def text(self) -> str:
+        """What is said, a line for each segment."""
+        return "\n".join(segment.text for segment in self.segments)
+
+    def __repr__(self) -> str:
+        return f"Transcript(language={self.language!r}, segments={len(self._data['segments'])})"
+
+
+class Transcribed(Record):
+    """What the sound of a file gave."""
+
+    __slots__ = ()
+
+    @property
+    def transcript(self) -> Transcript:
+        """What is said; empty without any speech."""
+        return Transcript(self._data["transcript"])
+
+    @property
+    def media(self) -> MediaInfo:
+        """The facts of the file."""
+        return MediaInfo(self._data["media"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was missing or damaged."""
+        return list(self._data["warnings"])
+
+    def __repr__(self) -> str:
+        return f"Transcribed({self.transcript!r})"
+
+
+class SwitchProgress(Record):
+    """How far a switch of models is. Never goes backwards."""
+
+    __slots__ = ()
+
+    @property
+    def title(self) -> str:
+        """Title of the video in work."""
+        return str(self._data["title"])
+
+    @property
+    def done(self) -> int:
+        """Videos that are done, of `videos`."""
+        return int(self._data["done"])
+
+    @property
+    def videos(self) -> int:
+        """Videos of the library."""
+        return int(self._data["videos"])
+
+    @property
+    def fraction(self) -> float:
+        """How far the whole is, 0 to 1."""
+        return float(self._data["fraction"])
+
+
+class SwitchReport(Record):
+    """What a switch of models did."""
+
+    __slots__ = ()
+
+    @property
+    def videos(self) -> int:
+        """Videos that the new models looked at."""
+        return int(self._data["videos"])
+
+    @property
+    def kept(self) -> int:
+        """Videos that an earlier, interrupted switch to the same models had done."""
+        return int(self._data["kept"])

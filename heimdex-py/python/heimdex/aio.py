@@ -11,15 +11,27 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _library, _native, _options
-from ._library import OnProgress, heard
+from ._library import OnProgress, OnSwitch, heard, reported
 from ._own import Annotator, ImageEmbedder, TextEmbedder
 from ._pictures import picture
-from ._results import IndexedVideo, IndexReport, ListedModel, MediaInfo, SearchPage, Shot, Video
+from ._results import (
+    IndexedVideo,
+    IndexReport,
+    ListedModel,
+    MediaInfo,
+    SearchPage,
+    Segment,
+    Shot,
+    SwitchProgress,
+    SwitchReport,
+    Transcribed,
+    Video,
+)
 
 if TYPE_CHECKING:
     from ._pictures import Picture
 
-__all__ = ["Library", "models", "open", "probe", "pull", "shots"]
+__all__ = ["Library", "models", "open", "probe", "pull", "shots", "transcribe", "write_subtitles"]
 
 _Watcher = Callable[[Any, Any, Any], object]
 
@@ -166,6 +178,14 @@ class Library:
         options = _options.text({"video": video})
         return str(json.loads(await _result(lambda watch: self._native.start("remove", options, None, watch))))
 
+    async def switch_models(self, *, on_progress: OnSwitch | None = None) -> SwitchReport:
+        """Changes the library to the models that it was opened with; nothing is decoded."""
+        report = await _result(
+            lambda watch: self._native.start("switch_models", "{}", None, watch),
+            reported(on_progress, SwitchProgress),
+        )
+        return SwitchReport(json.loads(report))
+
     async def thumbnail(self, key: str) -> bytes:
         """A thumbnail, as WebP, by the key that hits and keyframes give."""
         found: bytes = await _result(lambda watch: self._native.thumbnail(key, watch))
@@ -202,11 +222,14 @@ class _Opening:
 def open(
     location: str | os.PathLike[str] | None = None,
     *,
+    data: str | os.PathLike[str] | None = None,
     name: str | None = None,
     create: bool = True,
     text_model: str | os.PathLike[str] | TextEmbedder | None = None,
     image_model: str | os.PathLike[str] | ImageEmbedder | None = None,
+    speech_model: str | os.PathLike[str] | None = None,
     models: bool = True,
+    speech: bool = True,
     missing_models: str = "refuse",
     backend: str = "candle",
     precision: str = "f32",
@@ -215,12 +238,13 @@ def open(
     onnxruntime: str | os.PathLike[str] | None = None,
     keep_thumbnails: bool = True,
     thumbnails: str | os.PathLike[str] | None = None,
+    sidecars: str | os.PathLike[str] | None = None,
     tags: bool = False,
     vocabulary: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     annotators: Iterable[Annotator] = (),
 ) -> _Opening:
-    """Opens the library in a folder, made when it is not there: `async with open(...) as library`."""
+    """Opens the library in a folder or a `postgres://` database: `async with open(...) as library`."""
     options = dict(locals())
     del options["annotators"]
     opening = _options.opening(options, annotators)
@@ -244,6 +268,30 @@ async def shots(
     options = _options.text({"path": path, "detector": detector, "exact": exact})
     found = await _result(lambda watch: _native.start("shots", options, watch), heard(on_progress))
     return [Shot(shot) for shot in json.loads(found)]
+
+
+async def transcribe(
+    path: str | os.PathLike[str],
+    *,
+    speech_model: str | os.PathLike[str] | None = None,
+    language: str | None = None,
+    translate: bool = False,
+    prompt: str | None = None,
+    track: int | str | None = None,
+    activity: Mapping[str, Any] | str | None = None,
+    limits: Mapping[str, Any] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Transcribed:
+    """What is said in a file, without a library. `track` is a number from 0, or a language."""
+    options = _options.transcribing(dict(locals()))
+    found = await _result(lambda watch: _native.start("transcribe", options, watch), heard(on_progress))
+    return Transcribed(json.loads(found))
+
+
+async def write_subtitles(segments: Iterable[Segment], *, format: str = "srt") -> str:
+    """What is said as the text of a subtitle file: `srt` or `vtt`."""
+    options = _options.subtitles(segments, format)
+    return str(json.loads(await _result(lambda watch: _native.start("write_subtitles", options, watch))))
 
 
 async def models() -> list[ListedModel]:

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::language::normalize;
 use super::{AudioTrack, Listener, SpeechSettings, Transcriber, Transcript, TranscriptSource};
 use crate::media::{AudioSink, DecodeOptions, Limits, MediaFile, MediaInfo, Sinks, StreamInfo};
 use crate::{Cancel, Error, Result, Timestamp};
 
 /// What the sound of a file gave.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Transcribed {
     /// What is said. Without any sound, or any speech, it is empty.

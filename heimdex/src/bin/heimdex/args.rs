@@ -1,13 +1,12 @@
 //! What can be typed.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heimdex::embed::{Backend, ModelOptions, Precision, Provider};
+use heimdex::embed::{Backend, Precision, Provider};
+use heimdex::open::{Location, OpenOptions};
 use heimdex::transcript::{Activity, AudioTrack, SpeechSettings};
-use heimdex::{SceneId, Timestamp};
+use heimdex::{Error, Result, SceneId, Timestamp};
 
 use crate::models::ModelsCommand;
 
@@ -32,7 +31,7 @@ pub(crate) struct Global {
     /// `postgres://USER:PASSWORD@HOST/DATABASE`
     // The address may hold a password, so help does not show it.
     #[arg(long, global = true, env = "HEIMDEX_LIBRARY", value_name = "DIR|URL", hide_env_values = true)]
-    pub(crate) library: Option<Library>,
+    pub(crate) library: Option<Location>,
     /// With a database: folder for thumbnails and pictures, the same for all who use it
     #[arg(long, global = true, env = "HEIMDEX_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -47,30 +46,27 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 }
 
-/// A folder or a database, as given.
-#[derive(Clone)]
-pub(crate) enum Library {
-    Folder(PathBuf),
-    Database(String),
-}
-
-impl From<OsString> for Library {
-    fn from(given: OsString) -> Self {
-        match given.to_str() {
-            Some(url) if ["postgres://", "postgresql://"].iter().any(|s| url.starts_with(s)) => {
-                Self::Database(url.to_owned())
-            }
-            _ => Self::Folder(given.into()),
+impl Global {
+    /// A library that is there, opened without models.
+    pub(crate) fn library(&self) -> OpenOptions {
+        let mut options = OpenOptions::default();
+        options.location.clone_from(&self.library);
+        // From the environment it may stand for other commands.
+        if matches!(self.library, Some(Location::Database(_))) {
+            options.data.clone_from(&self.data);
         }
+        options.create = false;
+        options.models = false;
+        options.keep_thumbnails = false;
+        options
     }
-}
 
-impl fmt::Debug for Library {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(folder) => folder.fmt(f),
-            // The address may hold a password.
-            Self::Database(_) => f.write_str("a database"),
+    /// The same in another database, where one is given.
+    pub(crate) fn in_database(&self, url: Option<&Location>) -> Result<Self> {
+        match url {
+            None => Ok(self.clone()),
+            Some(Location::Database(_)) => Ok(Self { library: url.cloned(), ..self.clone() }),
+            Some(_) => Err(Error::invalid("database-url", "write postgres://USER:PASSWORD@HOST/DATABASE")),
         }
     }
 }
@@ -183,7 +179,7 @@ pub(crate) struct IndexArgs {
 pub(crate) struct MigrateArgs {
     /// The database, in place of --library
     #[arg(long, value_name = "URL")]
-    pub(crate) database_url: Option<Library>,
+    pub(crate) database_url: Option<Location>,
     /// Print the SQL that would run, and run none of it; with a database
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -193,7 +189,7 @@ pub(crate) struct MigrateArgs {
 pub(crate) struct WorkerArgs {
     /// The database, in place of --library
     #[arg(long, value_name = "URL")]
-    pub(crate) database_url: Option<Library>,
+    pub(crate) database_url: Option<Location>,
     #[command(flatten)]
     pub(crate) speech: SpeechArgs,
     #[command(flatten)]
@@ -218,7 +214,7 @@ pub(crate) struct WorkerArgs {
 pub(crate) struct JobsArgs {
     /// The database, in place of --library
     #[arg(long, value_name = "URL")]
-    pub(crate) database_url: Option<Library>,
+    pub(crate) database_url: Option<Location>,
     /// Queue this dead or cancelled job again
     #[arg(long, value_name = "JOB")]
     pub(crate) retry: Option<i64>,
@@ -355,11 +351,15 @@ pub(crate) enum ProviderName {
 }
 
 impl ModelArgs {
-    pub(crate) fn options(&self) -> ModelOptions {
-        let mut options = ModelOptions::of(match self.backend {
+    /// Opens a library with these models.
+    pub(crate) fn choose(&self, options: &mut OpenOptions) {
+        options.models = !self.no_model;
+        options.text_model.clone_from(&self.model);
+        options.image_model.clone_from(&self.image_model);
+        options.backend = match self.backend {
             BackendName::Candle => Backend::Candle,
             BackendName::Onnx => Backend::Onnx,
-        });
+        };
         options.precision = self.precision.precision();
         options.provider = match self.provider {
             ProviderName::Cpu => Provider::Cpu,
@@ -367,7 +367,14 @@ impl ModelArgs {
             ProviderName::Cuda => Provider::Cuda,
             ProviderName::Coreml => Provider::CoreMl,
         };
-        options
+    }
+}
+
+impl TagArgs {
+    /// Opens a library that tags.
+    pub(crate) fn choose(&self, options: &mut OpenOptions) {
+        options.tags = self.tags.is_some();
+        options.vocabulary = self.tags.clone().flatten();
     }
 }
 

@@ -1,24 +1,16 @@
 //! `heimdex doctor`, and the models that the commands use.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use heimdex::embed::{
-    DualEncoder, EmbedSpec, ImageEmbedder, Modality, ModelOptions, TextEmbedder, TextEncoder,
-};
-use heimdex::index::Pipeline;
+use heimdex::ErrorKind;
+use heimdex::embed::{TextEmbedder, TextEncoder};
 use heimdex::models::{self, Preset};
-use heimdex::search::Models;
-use heimdex::transcript::{SpeechSpec, Transcriber, Whisper};
-use heimdex::{Error, ErrorKind, Heimdex, Result};
+use heimdex::open::DEFAULT_TEXT_MODEL;
 use serde_json::json;
 
-use crate::args::{Global, ModelArgs};
-use crate::library::{self, Place, count};
+use crate::args::Global;
+use crate::library::{self, count};
 use crate::output::{self, Failure, Outcome, Style};
-
-/// The model for search by meaning where none is named.
-const DEFAULT_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
 /// Said where search by meaning is not to be had.
 pub(crate) const MODEL_HINT: &str =
@@ -26,159 +18,7 @@ pub(crate) const MODEL_HINT: &str =
 
 /// Whether search by meaning is to be had without naming a model.
 pub(crate) fn has_default_model() -> bool {
-    models::resolve(DEFAULT_MODEL).is_ok()
-}
-
-/// The models to index with: those asked for, else those that the library was indexed with, else the
-/// default for texts where it is on this machine.
-pub(crate) async fn models(global: &Global, args: &ModelArgs) -> Result<Models> {
-    models_for(&Place::of(global)?, args).await
-}
-
-/// As [`models`], for the library of a place.
-pub(crate) async fn models_for(place: &Place, args: &ModelArgs) -> Result<Models> {
-    if args.no_model {
-        return Ok(Models::default());
-    }
-    let spaces = match place.open(Pipeline::builder().build()?).await {
-        Ok(library) => library.store().spaces(library.library()).await?,
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let options = args.options();
-    let used =
-        |modality| spaces.iter().find(|spec| spec.modality == modality).map(|spec| spec.model.as_str());
-    let text = match args.model.as_deref().or(used(Modality::Text)) {
-        Some(name) => Some(text_model(name, &options)?),
-        None => match text_model(DEFAULT_MODEL, &options) {
-            Err(error) if error.kind() == ErrorKind::ModelMissing => None,
-            result => Some(result?),
-        },
-    };
-    let image = args.image_model.as_deref().or(used(Modality::Image));
-    let image = image.map(|name| image_model(name, &options)).transpose()?;
-    Ok(Models { text, image, ..Models::default() })
-}
-
-/// The model to index speech with: the one asked for, else the one that the library was indexed with, else
-/// in a new library one that is on this machine.
-pub(crate) async fn speech_model(
-    place: &Place,
-    asked: Option<&str>,
-    args: &ModelArgs,
-) -> Result<Option<Arc<dyn Transcriber>>> {
-    if asked.is_some() {
-        return speech_model_named(asked).map(Some);
-    }
-    if args.no_model {
-        return Ok(None);
-    }
-    let videos = match place.open(Pipeline::builder().build()?).await {
-        Ok(library) => library::all_videos(&library).await?,
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    if videos.is_empty() {
-        return match speech_model_named(None) {
-            Err(error) if error.kind() == ErrorKind::ModelMissing => Ok(None),
-            result => result.map(Some),
-        };
-    }
-    let spec = videos.iter().rev().find_map(|video| {
-        let speech: serde_json::Value = serde_json::from_str(video.settings.get("speech")?).ok()?;
-        serde_json::from_value::<SpeechSpec>(speech["spec"].clone()).ok()
-    });
-    spec.map(|spec| speech_model_named(Some(&spec.model))).transpose()
-}
-
-/// A speech model by the name of a preset or of its own, or by its file.
-pub(crate) fn speech_model_named(name: Option<&str>) -> Result<Arc<dyn Transcriber>> {
-    let Some(name) = name else {
-        let all = Preset::ALL.map(|preset| preset.speech().name);
-        let here = all.into_iter().find(|name| models::resolve(name).is_ok());
-        let Some(here) = here else {
-            let message =
-                "no speech model is on this machine; get one with: heimdex models pull whisper-base";
-            return Err(Error::model_missing("whisper", message));
-        };
-        return speech_model_named(Some(here));
-    };
-    let name = name.parse::<Preset>().map_or(name, |preset| preset.speech().name);
-    let path = models::resolve(name)?;
-    if path.is_dir() {
-        return Err(Error::invalid("speech-model", format!("{name} is a folder; give a ggml file")));
-    }
-    Ok(Arc::new(Whisper::open(path)?))
-}
-
-/// The models that made the library's vectors, where there are any.
-///
-/// A model that is not on this machine leaves search by what is left, and a remark.
-pub(crate) async fn models_of(library: &Heimdex, args: &ModelArgs) -> Result<Models> {
-    let mut models = Models::default();
-    if args.no_model {
-        return Ok(models);
-    }
-    let spaces = library.store().spaces(library.library()).await?;
-    let options = args.options();
-    let of = |modality: Modality| spaces.iter().filter(move |spec| spec.modality == modality);
-    if let Some(name) = &args.model {
-        models.text = Some(text_model(name, &options)?);
-    } else {
-        models.text = first(
-            of(Modality::Text),
-            "not by meaning",
-            |name| text_model(name, &options),
-            |model| model.spec().space(),
-        )?;
-    }
-    if let Some(name) = &args.image_model {
-        models.image = Some(image_model(name, &options)?);
-    } else {
-        models.image = first(
-            of(Modality::Image),
-            "not by what is shown",
-            |name| image_model(name, &options),
-            |model| model.spec().space(),
-        )?;
-    }
-    Ok(models)
-}
-
-/// The first of these models that is on this machine as it was.
-fn first<'a, T>(
-    specs: impl Iterator<Item = &'a EmbedSpec>,
-    without: &str,
-    open: impl Fn(&str) -> Result<T>,
-    space: impl Fn(&T) -> String,
-) -> Result<Option<T>> {
-    let mut missing = Vec::new();
-    for spec in specs {
-        match open(&spec.model) {
-            Ok(model) if space(&model) == spec.space() => return Ok(Some(model)),
-            Ok(_) => missing.push(format!("{}: what is on this machine is another revision", spec.model)),
-            Err(error) if error.kind() == ErrorKind::ModelMissing => missing.push(error.to_string()),
-            Err(error) => return Err(error),
-        }
-    }
-    for reason in missing {
-        output::note(format!("{without}: {}", output::safe(&reason)));
-    }
-    Ok(None)
-}
-
-fn text_model(name: &str, options: &ModelOptions) -> Result<Arc<dyn TextEmbedder>> {
-    Ok(Arc::new(TextEncoder::open_with(folder_of(name)?, options)?))
-}
-
-fn image_model(name: &str, options: &ModelOptions) -> Result<Arc<dyn ImageEmbedder>> {
-    Ok(Arc::new(DualEncoder::open_with(folder_of(name)?, options)?))
-}
-
-/// A folder that is given is taken as it is: which files it needs depends on what runs it.
-fn folder_of(name: &str) -> Result<PathBuf> {
-    let given = PathBuf::from(name);
-    if given.is_dir() { Ok(given) } else { models::resolve(name) }
+    models::resolve(DEFAULT_TEXT_MODEL).is_ok()
 }
 
 /// The presets, what their models take in memory together, and which of them are not here.
@@ -197,15 +37,16 @@ fn speech() -> impl Iterator<Item = (&'static str, PathBuf)> {
 }
 
 pub(crate) async fn run(global: &Global) -> Outcome {
-    let place = Place::of(global)?;
+    let options = global.library();
+    let place = options.location()?.to_string();
     let model: std::result::Result<PathBuf, String> =
-        models::resolve(DEFAULT_MODEL).map_err(|e| e.to_string());
+        models::resolve(DEFAULT_TEXT_MODEL).map_err(|e| e.to_string());
     let loads = model
         .as_ref()
         .ok()
         .map(|path| TextEncoder::open(path).map(|m| m.spec().clone()).map_err(|e| e.to_string()));
-    let library = match library::open(global, Pipeline::builder().build()?).await {
-        Ok(library) => Ok(Some(library::all_videos(&library).await?.len())),
+    let library = match library::open(&options).await {
+        Ok(opened) => Ok(Some(library::all_videos(&opened.library).await?.len())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     };
@@ -217,9 +58,9 @@ pub(crate) async fn run(global: &Global) -> Outcome {
             "ffmpeg": heimdex::media::ffmpeg_version(),
             "device": "cpu",
             "cores": cores,
-            "library": {"folder": place.folder, "address": place.shown(), "videos": library.as_ref().ok().copied().flatten(), "error": library.as_ref().err()},
+            "library": {"folder": options.files()?, "address": place, "videos": library.as_ref().ok().copied().flatten(), "error": library.as_ref().err()},
             "model": {
-                "name": DEFAULT_MODEL,
+                "name": DEFAULT_TEXT_MODEL,
                 "folder": model.as_ref().ok(),
                 "spec": loads.as_ref().and_then(|l| l.as_ref().ok()),
                 "error": model.as_ref().err().or(loads.as_ref().and_then(|l| l.as_ref().err())),
@@ -241,16 +82,16 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         row(
             "library",
             match &library {
-                Ok(Some(videos)) => format!("{}: {}", place.shown(), count(*videos, "video")),
-                Ok(None) => format!("{}: none yet; make one with: heimdex index VIDEO", place.shown()),
-                Err(error) => format!("{}: {error}", place.shown()),
+                Ok(Some(videos)) => format!("{place}: {}", count(*videos, "video")),
+                Ok(None) => format!("{place}: none yet; make one with: heimdex index VIDEO"),
+                Err(error) => format!("{place}: {error}"),
             },
         )?;
         row(
             "model",
             match (&model, &loads) {
                 (Ok(path), Some(Ok(spec))) => {
-                    format!("{DEFAULT_MODEL} in {}, {} dimensions", path.display(), spec.dim)
+                    format!("{DEFAULT_TEXT_MODEL} in {}, {} dimensions", path.display(), spec.dim)
                 }
                 (Ok(_), Some(Err(error))) | (Err(error), _) => error.clone(),
                 (Ok(path), None) => path.display().to_string(),

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use heimdex::index::Pipeline;
 use heimdex::store::{IndexedVideo, read_sidecar, write_sidecar};
 use heimdex::transcript;
 use heimdex::{Error, Heimdex, Result};
 use serde_json::json;
 
 use crate::args::{ExportArgs, ExportFormat, Global};
-use crate::library::{self, Place, count};
+use crate::library::{self, count};
 use crate::output::{self, Failure, Outcome, safe};
 
 pub(crate) async fn run(global: &Global, args: ExportArgs) -> Outcome {
-    let library = library::open(global, Pipeline::builder().build()?).await?;
+    let library = library::open(&global.library()).await?.library;
     let video = library.find_video(&args.video).await?;
     let indexed = library.indexed_video(video.id).await?;
     let text = match args.format {
@@ -29,8 +28,9 @@ pub(crate) async fn run(global: &Global, args: ExportArgs) -> Outcome {
 
 /// `heimdex import`: each file is put back, or fails alone.
 pub(crate) async fn import(global: &Global, files: &[PathBuf]) -> Outcome {
-    let place = Place::of(global)?;
-    let library = place.open_or_make(Pipeline::builder().build()?).await?;
+    let mut options = global.library();
+    options.create = true;
+    let library = library::open(&options).await?.library;
     let mut failed = 0;
     for file in files {
         let result = put_back(&library, file).await;
@@ -54,7 +54,7 @@ pub(crate) async fn import(global: &Global, files: &[PathBuf]) -> Outcome {
             Err(error) => output::note(format!("failed: {}: {}", safe(&path), safe(&error.to_string()))),
         }
     }
-    place.build_indexes(global).await?;
+    library::build_indexes(global).await?;
     if failed == 0 { Ok(()) } else { Err(Failure::Some) }
 }
 

@@ -7,22 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use heimdex::annotate::{TagSettings, Vocabulary};
-use heimdex::index::{IndexOutcome, IndexReport, Pipeline, PipelineBuilder};
-use heimdex::search::Models;
+use heimdex::index::{IndexOutcome, IndexReport};
+use heimdex::open::Opened;
 use heimdex::{Cancel, Error, ErrorKind, Heimdex, Progress, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::args::{Global, IndexArgs, TagArgs};
-use crate::library::{Place, count};
+use crate::args::{Global, IndexArgs};
+use crate::library::{self, count};
 use crate::output::{self, Failure, Outcome, safe};
 use crate::{doctor, jobs, shots};
 
 pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     let started = Instant::now();
-    let place = Place::of(global)?;
-    let files = find(&args.paths, &place.folder)?;
+    let mut options = global.library();
+    let files = find(&args.paths, &options.files()?)?;
     let one_only = args.title.is_some() || args.description.is_some() || args.subtitles.is_some();
     if one_only && files.len() != 1 {
         return Err(Error::invalid(
@@ -32,23 +31,17 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
         .into());
     }
     if args.queue {
-        return jobs::queue(global, &place, &args, files.iter().map(|file| file.path.as_path())).await;
+        return jobs::queue(global, &args, files.iter().map(|file| file.path.as_path())).await;
     }
-    let models = doctor::models_for(&place, &args.model).await?;
-    let speech = doctor::speech_model(&place, args.speech.speech_model.as_deref(), &args.model).await?;
-    let mut pipeline = Pipeline::builder().settings(settings(&args)?);
-    if !args.no_thumbnails {
-        pipeline = pipeline.thumbnails(place.thumbnails());
-    }
-    if let Some(folder) = &args.sidecars {
-        pipeline = pipeline.sidecars(folder);
-    }
+    options.create = true;
+    options.keep_thumbnails = !args.no_thumbnails;
+    options.settings = settings(&args)?;
+    options.sidecars.clone_from(&args.sidecars);
+    options.speech_model.clone_from(&args.speech.speech_model);
+    args.model.choose(&mut options);
+    args.tags.choose(&mut options);
+    let Opened { library, models, .. } = library::open(&options).await?;
     let words_only = models.text.is_none() && models.image.is_none();
-    let mut pipeline = with_models(pipeline, models, &args.tags)?;
-    if let Some(speech) = speech {
-        pipeline = pipeline.speech(speech);
-    }
-    let library = place.open_or_make(pipeline.build()?).await?;
     // Once, and not for each file.
     library.check_models().await.map_err(switch_first)?;
 
@@ -79,29 +72,11 @@ pub(crate) async fn run(global: &Global, args: IndexArgs) -> Outcome {
     screen.clear();
     // The videos are indexed in any case, and whoever stops wants no more work.
     if !cancel.is_cancelled()
-        && let Err(error) = place.build_indexes(global).await
+        && let Err(error) = library::build_indexes(global).await
     {
         output::note(format!("vector indexes could not be made: {}", safe(&error.to_string())));
     }
     tally.close(global, started.elapsed(), words_only && !args.model.no_model, &cancel)
-}
-
-/// Adds what looks at scenes.
-pub(crate) fn with_models(
-    mut pipeline: PipelineBuilder,
-    models: Models,
-    tags: &TagArgs,
-) -> Result<PipelineBuilder> {
-    if let Some(text) = models.text {
-        pipeline = pipeline.text(text);
-    }
-    if let Some(image) = models.image {
-        pipeline = pipeline.image(image);
-    }
-    if let Some(file) = &tags.tags {
-        pipeline = pipeline.tags(vocabulary(file.as_deref())?, TagSettings::default());
-    }
-    Ok(pipeline)
 }
 
 pub(crate) fn switch_first(error: Error) -> Error {
@@ -126,12 +101,6 @@ fn settings(args: &IndexArgs) -> Result<heimdex::index::PipelineSettings> {
         settings.scenes.max = Duration::from_secs_f64(seconds);
     }
     Ok(settings)
-}
-
-/// The concepts of a file, or the shipped ones where no file is named.
-fn vocabulary(file: Option<&Path>) -> Result<Vocabulary> {
-    let Some(file) = file else { return Ok(Vocabulary::everyday()) };
-    Vocabulary::read(&std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?)
 }
 
 /// First Ctrl-C: stop cleanly. Second: at once.

@@ -4,24 +4,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use heimdex::Cancel;
-use heimdex::index::{Pipeline, PipelineSettings};
 use heimdex::store::JobState;
 use serde_json::json;
 
 use crate::args::{Global, IndexArgs, JobsArgs, WorkerArgs};
-use crate::library::{Place, count};
+use crate::index;
+use crate::library::{self, count};
 use crate::output::{self, Outcome, safe};
-use crate::{doctor, index};
 
 /// `heimdex index --queue`
 pub(crate) async fn queue<'a>(
     global: &Global,
-    place: &Place,
     args: &IndexArgs,
     files: impl Iterator<Item = &'a Path>,
 ) -> Outcome {
-    let database = place.database("queue").await?;
-    let library = place.open_or_make(Pipeline::builder().build()?).await?;
+    let database = library::database(global, "queue").await?;
+    let library = library::open(&global.library()).await?.library;
     let mut queued = 0;
     for file in files {
         let mut work = library.index(file).force(args.force);
@@ -48,21 +46,16 @@ pub(crate) async fn queue<'a>(
 
 /// `heimdex worker`
 pub(crate) async fn work(global: &Global, args: WorkerArgs) -> Outcome {
-    let place = Place::with_database(global, args.database_url.as_ref())?;
-    let database = place.database("worker").await?;
-    let models = doctor::models_for(&place, &args.model).await?;
-    let speech = doctor::speech_model(&place, args.speech.speech_model.as_deref(), &args.model).await?;
-    let mut settings = PipelineSettings::default();
-    settings.speech = args.speech.settings(None);
-    let mut pipeline = Pipeline::builder().settings(settings).thumbnails(place.thumbnails());
-    if let Some(speech) = speech {
-        pipeline = pipeline.speech(speech);
-    }
-    if let Some(folder) = &args.sidecars {
-        pipeline = pipeline.sidecars(folder);
-    }
-    let pipeline = index::with_models(pipeline, models, &args.tags)?.build()?;
-    let library = place.open_or_make(pipeline).await?;
+    let global = &global.in_database(args.database_url.as_ref())?;
+    let database = library::database(global, "worker").await?;
+    let mut options = global.library();
+    options.keep_thumbnails = true;
+    options.settings.speech = args.speech.settings(None);
+    options.speech_model.clone_from(&args.speech.speech_model);
+    options.sidecars.clone_from(&args.sidecars);
+    args.model.choose(&mut options);
+    args.tags.choose(&mut options);
+    let library = library::open(&options).await?.library;
     library.check_models().await.map_err(index::switch_first)?;
     let lease = Duration::try_from_secs_f64(args.lease)
         .ok()
@@ -98,8 +91,7 @@ pub(crate) async fn work(global: &Global, args: WorkerArgs) -> Outcome {
 
 /// `heimdex jobs`
 pub(crate) async fn list(global: &Global, args: JobsArgs) -> Outcome {
-    let place = Place::with_database(global, args.database_url.as_ref())?;
-    let database = place.database("jobs").await?;
+    let database = library::database(&global.in_database(args.database_url.as_ref())?, "jobs").await?;
     let library = heimdex::LibraryId::default();
     let changed = match (args.retry, args.cancel) {
         (Some(job), _) => Some((job, database.retry_job(library, job).await?)),

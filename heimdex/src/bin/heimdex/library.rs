@@ -1,122 +1,48 @@
 //! The library on disk, and the commands that only read it or take from it.
 
-use std::path::PathBuf;
-
-use heimdex::index::Pipeline;
-use heimdex::store::{Page, PostgresStore, SqliteStore, StageState, VideoRecord, VideoState, sidecar};
+use heimdex::open::{self, Location, OpenOptions, Opened};
+use heimdex::search::Models;
+use heimdex::store::{Page, PostgresStore, StageState, VideoRecord, VideoState, sidecar};
 use heimdex::{Error, Heimdex, Result, Timestamp};
 use serde_json::json;
 
-use crate::args::{Global, Library, MigrateArgs};
+use crate::args::{Global, MigrateArgs};
 use crate::output::{self, Outcome, Style, safe};
 
-/// Where the library is: in a folder, or in a database with a folder for its files.
-pub(crate) struct Place {
-    pub(crate) folder: PathBuf,
-    database: Option<String>,
+/// Opens a library and says what is left out. `options` says with what.
+pub(crate) async fn open(options: &OpenOptions) -> Result<Opened> {
+    let opened = open::open(options, Models::default()).await.map_err(|error| match error {
+        Error::NotFound { what: "library", name } => {
+            Error::not_found("library", format!("{name}; make one with: heimdex index VIDEO"))
+        }
+        error => error,
+    })?;
+    for note in &opened.notes {
+        output::note(safe(note));
+    }
+    Ok(opened)
 }
 
-impl Place {
-    /// As given, else in the user's data folder.
-    pub(crate) fn of(global: &Global) -> Result<Self> {
-        let data = || {
-            heimdex::models::data_folder().ok_or_else(|| {
-                let message = "there is no home folder; say where with --library or HEIMDEX_LIBRARY";
-                Error::invalid("library", message)
-            })
-        };
-        Ok(match &global.library {
-            Some(Library::Folder(folder)) => Self { folder: folder.clone(), database: None },
-            Some(Library::Database(url)) => {
-                let address = PostgresStore::address_of(url)?;
-                let name: String =
-                    address.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' }).collect();
-                let folder = match &global.data {
-                    Some(folder) => folder.clone(),
-                    None => data()?.join("databases").join(name.trim_matches('-')),
-                };
-                Self { folder, database: Some(url.clone()) }
-            }
-            None => Self { folder: data()?.join("library"), database: None },
-        })
-    }
-
-    /// The same with another database, where one is given.
-    pub(crate) fn with_database(global: &Global, url: Option<&Library>) -> Result<Self> {
-        match url {
-            None => Self::of(global),
-            Some(Library::Database(_)) => {
-                let library = url.cloned();
-                Self::of(&Global { library, ..global.clone() })
-            }
-            Some(Library::Folder(_)) => {
-                let message = "write postgres://USER:PASSWORD@HOST/DATABASE";
-                Err(Error::invalid("database-url", message))
-            }
+/// The database, where that is where the library is.
+pub(crate) async fn database(global: &Global, what: &'static str) -> Result<PostgresStore> {
+    match &global.library {
+        Some(Location::Database(url)) => PostgresStore::connect(url).await,
+        _ => {
+            let message =
+                "goes with a database; name one with --library postgres://USER:PASSWORD@HOST/DATABASE";
+            Err(Error::invalid(what, message))
         }
-    }
-
-    pub(crate) fn thumbnails(&self) -> PathBuf {
-        self.folder.join("thumbnails")
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join("library.db")
-    }
-
-    /// For people; no secret is in it.
-    pub(crate) fn shown(&self) -> String {
-        match self.database.as_deref().map(PostgresStore::address_of) {
-            Some(Ok(address)) => address,
-            _ => self.folder.display().to_string(),
-        }
-    }
-
-    /// The database, where that is where the library is.
-    pub(crate) async fn database(&self, what: &'static str) -> Result<PostgresStore> {
-        match &self.database {
-            Some(url) => PostgresStore::connect(url).await,
-            None => {
-                let message =
-                    "goes with a database; name one with --library postgres://USER:PASSWORD@HOST/DATABASE";
-                Err(Error::invalid(what, message))
-            }
-        }
-    }
-
-    /// Opens a library that is there.
-    pub(crate) async fn open(&self, pipeline: Pipeline) -> Result<Heimdex> {
-        if self.database.is_none() && !self.file().is_file() {
-            let name = format!("{}; make one with: heimdex index VIDEO", self.folder.display());
-            return Err(Error::not_found("library", name));
-        }
-        self.open_or_make(pipeline).await
-    }
-
-    /// Opens the library, made when it is not there.
-    pub(crate) async fn open_or_make(&self, pipeline: Pipeline) -> Result<Heimdex> {
-        let builder = Heimdex::builder().pipeline(pipeline);
-        if let Some(url) = &self.database {
-            return builder.store(PostgresStore::connect(url).await?).build();
-        }
-        std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder, e))?;
-        builder.store(SqliteStore::open(self.file()).await?).build()
-    }
-
-    /// Makes the indexes that a large database lacks.
-    pub(crate) async fn build_indexes(&self, global: &Global) -> Result<()> {
-        let Some(url) = &self.database else { return Ok(()) };
-        let made = PostgresStore::connect(url).await?.build_indexes().await?;
-        if !made.is_empty() && !global.quiet && !global.json {
-            output::note(format!("made {}", count(made.len(), "vector index").replace("indexs", "indexes")));
-        }
-        Ok(())
     }
 }
 
-/// Opens a library that is there.
-pub(crate) async fn open(global: &Global, pipeline: Pipeline) -> Result<Heimdex> {
-    Place::of(global)?.open(pipeline).await
+/// Makes the indexes that a large database lacks.
+pub(crate) async fn build_indexes(global: &Global) -> Result<()> {
+    let Some(Location::Database(url)) = &global.library else { return Ok(()) };
+    let made = PostgresStore::connect(url).await?.build_indexes().await?;
+    if !made.is_empty() && !global.quiet && !global.json {
+        output::note(format!("made {}", count(made.len(), "vector index").replace("indexs", "indexes")));
+    }
+    Ok(())
 }
 
 /// Every video, in order of id.
@@ -132,7 +58,7 @@ pub(crate) async fn all_videos(library: &Heimdex) -> Result<Vec<VideoRecord>> {
 }
 
 pub(crate) async fn list(global: &Global) -> Outcome {
-    let library = open(global, Pipeline::builder().build()?).await?;
+    let library = open(&global.library()).await?.library;
     let mut videos = all_videos(&library).await?;
     videos.sort_by(|a, b| a.title.cmp(&b.title).then(a.id.cmp(&b.id)));
     if global.json {
@@ -159,14 +85,14 @@ pub(crate) async fn list(global: &Global) -> Outcome {
         ))?;
     }
     if !global.quiet {
-        let place = Place::of(global)?;
-        output::note(format!("{} in {}", count(videos.len(), "video"), safe(&place.shown())));
+        let place = global.library().location()?.to_string();
+        output::note(format!("{} in {}", count(videos.len(), "video"), safe(&place)));
     }
     Ok(())
 }
 
 pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
-    let library = open(global, Pipeline::builder().build()?).await?;
+    let library = open(&global.library()).await?.library;
     let video = library.find_video(name).await?;
     let stages = library.stages(video.id).await?;
     let indexed = library.store().indexed_video(library.library(), video.id).await?;
@@ -231,9 +157,9 @@ pub(crate) async fn show(global: &Global, name: &str) -> Outcome {
 }
 
 pub(crate) async fn remove(global: &Global, names: &[String]) -> Outcome {
-    let place = Place::of(global)?;
-    let pipeline = Pipeline::builder().thumbnails(place.thumbnails()).build()?;
-    let library = place.open(pipeline).await?;
+    let mut options = global.library();
+    options.keep_thumbnails = true;
+    let library = open(&options).await?.library;
     // All names are looked up first: a wrong one removes nothing.
     let mut videos = Vec::new();
     for name in names {
@@ -251,9 +177,11 @@ pub(crate) async fn remove(global: &Global, names: &[String]) -> Outcome {
 }
 
 pub(crate) async fn migrate(global: &Global, args: MigrateArgs) -> Outcome {
-    let place = Place::with_database(global, args.database_url.as_ref())?;
+    let global = &global.in_database(args.database_url.as_ref())?;
+    let mut options = global.library();
+    let place = options.location()?;
     if args.dry_run {
-        let Some(url) = &place.database else {
+        let Location::Database(url) = &place else {
             return Err(Error::invalid(
                 "dry-run",
                 "goes with a database; a file is brought up to date when opened",
@@ -262,17 +190,18 @@ pub(crate) async fn migrate(global: &Global, args: MigrateArgs) -> Outcome {
         };
         let sql = PostgresStore::pending_migrations(url).await?;
         if global.json {
-            return output::json(&json!({"library": place.shown(), "sql": sql}));
+            return output::json(&json!({"library": place.to_string(), "sql": sql}));
         }
         return output::bytes(sql.as_bytes());
     }
     // Opening brings the schema up to date.
-    place.open_or_make(Pipeline::builder().build()?).await?;
-    place.build_indexes(global).await?;
+    options.create = true;
+    open(&options).await?;
+    build_indexes(global).await?;
     if global.json {
-        return output::json(&json!({"library": place.shown(), "migrated": true}));
+        return output::json(&json!({"library": place.to_string(), "migrated": true}));
     }
-    output::line(format!("{} is up to date", place.shown()))
+    output::line(format!("{place} is up to date"))
 }
 
 /// `1:02:03` or `2:03`: for lists, where milliseconds only disturb.

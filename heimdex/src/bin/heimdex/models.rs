@@ -4,16 +4,17 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use heimdex::index::{Pipeline, SwitchProgress};
+use heimdex::index::SwitchProgress;
 use heimdex::models::{self, HubOptions, KnownModel, Preset, PullProgress};
+use heimdex::open::Opened;
 use heimdex::{Cancel, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::args::{Global, ModelArgs, PrecisionName, TagArgs};
-use crate::library::{Place, count};
+use crate::index;
+use crate::library::{self, count};
 use crate::output::{self, Failure, Outcome, Style, safe};
-use crate::{doctor, index};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
@@ -186,8 +187,12 @@ fn verify(shown: &Shown, names: &[String], options: &HubOptions, cancel: &Cancel
 }
 
 async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
-    let place = Place::of(global)?;
-    let models = doctor::models(global, &args.model).await?;
+    let mut options = global.library();
+    options.keep_thumbnails = true;
+    options.speech = false;
+    args.model.choose(&mut options);
+    args.tags.choose(&mut options);
+    let Opened { library, models, .. } = library::open(&options).await?;
     if models.text.is_none() && models.image.is_none() && !args.model.no_model {
         return Err(Error::model_missing(
             "switch",
@@ -195,9 +200,6 @@ async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
         )
         .into());
     }
-    let pipeline = Pipeline::builder().thumbnails(place.thumbnails());
-    let pipeline = index::with_models(pipeline, models, &args.tags)?.build()?;
-    let library = place.open(Pipeline::builder().build()?).await?;
     let cancel = Cancel::new();
     index::stop_on_ctrl_c(cancel.clone());
     let on = std::io::stderr().is_terminal() && !global.json && !global.quiet;
@@ -217,13 +219,13 @@ async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
             last = Some(progress.done);
         }
     };
-    let report = library.switch_models(pipeline).cancel(&cancel).on_progress(on_progress).await;
+    let report = library.switch_models(library.pipeline()).cancel(&cancel).on_progress(on_progress).await;
     bar.finish_and_clear();
     let report = match report {
         Err(Error::Cancelled) => return Err(Failure::Cancelled),
         report => report?,
     };
-    place.build_indexes(global).await?;
+    library::build_indexes(global).await?;
     if global.json {
         output::json(&json!({"event": "switched", "report": report}))?;
     } else if !global.quiet {

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use heimdex::index::Pipeline;
 use heimdex::media::RgbPicture;
-use heimdex::search::{Hit, SearchRequest, search};
+use heimdex::open::{MissingModels, Opened};
+use heimdex::search::{Hit, SearchRequest};
 use heimdex::store::Filter;
 use heimdex::{Error, Heimdex, Span, Timestamp};
 
@@ -18,11 +18,13 @@ use crate::output::{self, Outcome, Style, safe};
 const SHOWN_CHARS: usize = 200;
 
 pub(crate) async fn run(global: &Global, args: SearchArgs) -> Outcome {
-    let library = library::open(global, Pipeline::builder().build()?).await?;
+    let mut options = global.library();
+    options.missing_models = MissingModels::LeaveOut;
+    options.speech = false;
+    args.model.choose(&mut options);
+    let Opened { library, models, .. } = library::open(&options).await?;
     let request = request(&library, &args).await?;
-    // The library says which model it needs, so the model is opened after it.
-    let models = doctor::models_of(&library, &args.model).await?;
-    let page = search(library.store(), library.library(), &models, &request).await?;
+    let page = library.search_with(&request).await?;
     let by_word_only = models.text.is_none() && models.image.is_none();
     if global.json {
         return output::json(&page);

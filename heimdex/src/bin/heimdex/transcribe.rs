@@ -4,18 +4,18 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use heimdex::media::{Limits, probe};
+use heimdex::open::open_speech_model;
 use heimdex::transcript::{self, Transcribed};
 use heimdex::{Cancel, Error, Result, Timestamp};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 
 use crate::args::{Global, TranscribeArgs, TranscriptFormat};
+use crate::index;
 use crate::library::count;
 use crate::output::{self, Outcome, safe};
-use crate::{doctor, index};
 
 pub(crate) async fn run(global: &Global, args: TranscribeArgs) -> Outcome {
-    let model = doctor::speech_model_named(args.speech.speech_model.as_deref())?;
+    let model = open_speech_model(args.speech.speech_model.as_deref())?;
     let settings = args.speech.settings(args.language.as_ref());
     let cancel = Cancel::new();
     index::stop_on_ctrl_c(cancel.clone());
@@ -63,8 +63,7 @@ fn written(heard: &Transcribed, format: TranscriptFormat) -> Result<String> {
         TranscriptFormat::Vtt => transcript::write_vtt(segments),
         TranscriptFormat::Txt => segments.iter().map(|s| s.text.replace('\n', " ") + "\n").collect(),
         TranscriptFormat::Json => {
-            let document = json!({"transcript": heard.transcript, "warnings": heard.warnings});
-            let text = serde_json::to_string_pretty(&document);
+            let text = serde_json::to_string_pretty(heard);
             text.map_err(|e| Error::store("writing JSON", e))? + "\n"
         }
     })
