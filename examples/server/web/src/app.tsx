@@ -21,7 +21,7 @@ import { online } from './online.ts'
 import { address, go, route } from './route.ts'
 import { startSearching } from './search.ts'
 import { text } from './strings.ts'
-import { stopAll } from './upload/queue.ts'
+import { askForLimits, stopAll } from './upload/queue.ts'
 
 export function App() {
   switch (sessionState.value) {
@@ -43,6 +43,7 @@ export function App() {
 function Inside() {
   useEffect(() => {
     library.open()
+    void askForLimits()
     const stopSearching = startSearching()
     addEventListener('keydown', onKey)
     addEventListener('paste', onPaste)

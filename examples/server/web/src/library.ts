@@ -4,8 +4,8 @@ import { computed, signal } from '@preact/signals'
 import * as api from './api/client.ts'
 import { follow } from './api/events.ts'
 import { isAbort } from './api/problem.ts'
-import { text } from './strings.ts'
 import { say } from './parts/notices.tsx'
+import { text } from './strings.ts'
 import type { Video, VideoStatus } from './api/types.ts'
 
 /** By id; `undefined` until the first answer. */
@@ -129,15 +129,24 @@ export function find(id: string): Video | undefined {
   return byId.value?.get(id)
 }
 
+export function isWorking(video: VideoStatus): boolean {
+  return video.state === 'validating' || video.state === 'processing'
+}
+
 /** The stage that runs, or why none does. */
-export function stageText(video: Video): string {
-  const running = video.stages.find((stage) => stage.state === 'running')
-  if (running) return text.stages[running.stage] ?? running.stage
-  return video.state === 'validating' || video.state === 'processing' ? (text.stages['waiting'] ?? '') : (text.states[video.state] ?? video.state)
+export function stageText(video: VideoStatus): string {
+  if (!isWorking(video)) return text.states[video.state] ?? video.state
+  const stage = video.progress?.stage ?? video.stages.find((stage) => stage.state === 'running')?.stage
+  return (stage && text.stages[stage]) ?? stage ?? text.library.waiting
 }
 
 /** How much of a video is indexed, 0 to 1; nothing when nobody works on it. */
-export function progressOf(video: Video): number | undefined {
-  if (video.state !== 'validating' && video.state !== 'processing') return undefined
-  return video.progress ?? undefined
+export function progressOf(video: VideoStatus): number | undefined {
+  return isWorking(video) ? video.progress?.fraction : undefined
+}
+
+/** Why a video failed. */
+export function reason(video: VideoStatus): string {
+  if (video.job?.state === 'cancelled') return text.library.cancelled
+  return video.error?.message ?? video.stages.find((stage) => stage.error)?.error ?? text.library.failedNoReason
 }

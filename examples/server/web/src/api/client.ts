@@ -5,7 +5,8 @@ import { text } from '../strings.ts'
 import { Failure, failureOf, isAbort } from './problem.ts'
 import { accessToken } from './session.ts'
 import type {
-  Me, Scene, SearchPage, SearchRequest, Segment, SessionTokens, Upload, User, Video, VideoList, VideoStatus,
+  AuthConfig, Me, Playback, Scene, SceneList, SearchPage, SearchRequest, SessionTokens, Transcript, UploadPlan,
+  UploadState, Video, VideoList,
 } from './types.ts'
 
 /** Whether the last request got an answer. */
@@ -66,22 +67,17 @@ async function open<T>(to: string, options: Options = {}): Promise<T> {
   return (await response.json()) as T
 }
 
-export const authConfig = () => open<{ mode: 'local' | 'external' }>('/auth/config')
+export const authConfig = () => open<AuthConfig>('/auth/config')
 export const register = (email: string, password: string) =>
   open<SessionTokens>('/auth/register', { method: 'POST', body: { email, password } })
 export const login = (email: string, password: string) =>
   open<SessionTokens>('/auth/login', { method: 'POST', body: { email, password } })
 
-/** The user with what is used of the quota, whichever way the server nests the two. */
-export async function me(): Promise<Me> {
-  const answer = await json<Me | { user: User; quota: Me['quota'] }>('/auth/me')
-  return 'user' in answer ? { ...answer.user, quota: answer.quota } : answer
-}
+export const me = () => json<Me>('/auth/me')
 
 export const videos = (after: string | null, signal?: AbortSignal) =>
-  json<VideoList>(`/videos?limit=60${after ? `&after=${encodeURIComponent(after)}` : ''}`, { signal })
+  json<VideoList>(`/videos?limit=48${after ? `&after=${encodeURIComponent(after)}` : ''}`, { signal })
 export const video = (id: string, signal?: AbortSignal) => json<Video>(path`/videos/${id}`, { signal })
-export const videoStatus = (id: string) => json<VideoStatus>(path`/videos/${id}/status`)
 export const editVideo = (id: string, change: { title?: string; description?: string }) =>
   json<Video>(path`/videos/${id}`, { method: 'PATCH', body: change })
 export const deleteVideo = (id: string) => authorized(path`/videos/${id}`, { method: 'DELETE' })
@@ -89,11 +85,21 @@ export const cancelVideo = (id: string) => authorized(path`/videos/${id}/cancel`
 export const retryVideo = (id: string) => authorized(path`/videos/${id}/retry`, { method: 'POST' })
 
 export const playback = (id: string, signal?: AbortSignal) =>
-  json<{ url: string; expires_at: string }>(path`/videos/${id}/playback`, { signal })
-export const scenes = (id: string, signal?: AbortSignal) =>
-  json<{ scenes: Scene[] }>(path`/videos/${id}/scenes`, { signal }).then((answer) => answer.scenes)
-export const transcript = (id: string, signal?: AbortSignal) =>
-  json<{ segments: Segment[]; language?: string | null }>(path`/videos/${id}/transcript`, { signal })
+  json<Playback>(path`/videos/${id}/playback`, { signal })
+/** All scenes of a video, in order. */
+export async function scenes(id: string, signal?: AbortSignal): Promise<Scene[]> {
+  const all: Scene[] = []
+  let after: number | null = null
+  do {
+    const more: string = after === null ? '' : `&after=${after}`
+    const page: SceneList = await json<SceneList>(path`/videos/${id}/scenes` + `?limit=500${more}`, { signal })
+    all.push(...page.scenes)
+    after = page.next
+  } while (after !== null)
+  return all
+}
+
+export const transcript = (id: string, signal?: AbortSignal) => json<Transcript>(path`/videos/${id}/transcript`, { signal })
 
 export const search = (request: SearchRequest, signal?: AbortSignal) =>
   json<SearchPage>('/search', { method: 'POST', body: request, signal })
@@ -101,7 +107,7 @@ export const search = (request: SearchRequest, signal?: AbortSignal) =>
 export const people = (signal?: AbortSignal) => json<unknown>('/people', { signal })
 
 export const initUpload = (file: { name: string; content_type: string; bytes: number }, signal?: AbortSignal) =>
-  json<Upload>('/videos/upload/init', { method: 'POST', body: file, signal })
-export const uploadState = (id: string, signal?: AbortSignal) => json<Upload>(path`/videos/${id}/upload`, { signal })
+  json<UploadPlan>('/videos/upload/init', { method: 'POST', body: file, signal })
+export const uploadState = (id: string, signal?: AbortSignal) => json<UploadState>(path`/videos/${id}/upload`, { signal })
 export const completeUpload = (id: string, parts: { number: number; etag: string }[], signal?: AbortSignal) =>
   json<Video>(path`/videos/${id}/upload/complete`, { method: 'POST', body: { parts }, signal })

@@ -8,7 +8,7 @@ import { signal } from '@preact/signals'
 import { read, write } from '../kept.ts'
 import { text } from '../strings.ts'
 import { Failure, failureOf } from './problem.ts'
-import type { SessionTokens, User } from './types.ts'
+import type { Me, SessionTokens, User } from './types.ts'
 
 const KEY = 'heimdex.session'
 /** A token is renewed this many milliseconds before it ends. */
@@ -80,9 +80,9 @@ export function begin(tokens: SessionTokens, stay: boolean): void {
 export async function beginWithToken(token: string): Promise<void> {
   const response = await ask('/auth/me', { headers: { authorization: `Bearer ${token}` } })
   if (!response.ok) throw await failureOf(response)
-  const me = (await response.json()) as User | { user: User }
+  const me = (await response.json()) as Me
   endedBecause.value = null
-  const begun = { user: 'user' in me ? me.user : me, access: token, refresh: '', endsAt: endOf(token), kept: false }
+  const begun = { user: me.user, access: token, refresh: '', endsAt: endOf(token), kept: false }
   take(begun)
   tell({ kind: 'session', session: begun })
 }

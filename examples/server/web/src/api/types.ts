@@ -2,7 +2,7 @@
 
 export interface User {
   id: string
-  email: string
+  email: string | null
   created_at: string
 }
 
@@ -21,8 +21,14 @@ export interface Quota {
   max_bytes: number
 }
 
-export interface Me extends User {
+export interface Me {
+  user: User
   quota: Quota
+}
+
+export interface AuthConfig {
+  mode: 'local' | 'external'
+  max_upload_bytes: number
 }
 
 export interface Problem {
@@ -41,31 +47,45 @@ export type StageState = 'pending' | 'running' | 'completed' | 'failed' | 'cance
 export interface Stage {
   stage: string
   state: StageState
-  progress?: number | null
-  error?: string | null
-  reused?: boolean
+  started_us: number | null
+  ended_us: number | null
+  reused: boolean
+  error_kind: string | null
+  error: string | null
+  /** How much of it is done, 0 to 1. */
+  fraction: number
 }
 
-export interface Video {
-  id: string
-  title: string
-  description: string
-  duration_us: number
-  language: string | null
-  created_at: string | null
-  uploaded_at?: string
-  bytes?: number
-  name?: string
-  warnings: string[]
-  state: VideoState
-  stages: Stage[]
-  progress?: number | null
-  error?: string | null
-  thumbnail_url?: string | null
+export interface Progress {
+  stage: string
+  stage_fraction: number
+  fraction: number
 }
 
 /** The part of a video that changes while it is worked on. */
-export type VideoStatus = Pick<Video, 'id' | 'state' | 'stages'> & Partial<Video>
+export interface VideoStatus {
+  id: string
+  state: VideoState
+  searchable: boolean
+  progress: Progress | null
+  stages: Stage[]
+  job: { state: 'queued' | 'running' | 'done' | 'dead' | 'cancelled'; failures: number } | null
+  error: { kind: string | null; message: string } | null
+}
+
+export interface Video extends VideoStatus {
+  title: string
+  description: string
+  name: string
+  content_type: string
+  bytes: number
+  uploaded_at: string
+  duration_us: number
+  language: string | null
+  created_at: string | null
+  warnings: string[]
+  thumbnail_url: string | null
+}
 
 export interface VideoList {
   videos: Video[]
@@ -73,20 +93,34 @@ export interface VideoList {
   total: number
 }
 
-export interface UploadPart {
+/** The request that sends a part of a file. */
+export interface PartRequest {
   number: number
-  bytes?: number
-  etag?: string | null
-  url?: string | null
-  method?: string
-  headers?: Record<string, string>
-  expires_at?: string
+  bytes: number
+  url: string
+  method: string
+  headers: Record<string, string>
+  expires_at: string
 }
 
-export interface Upload {
+export interface UploadPlan {
   video_id: string
   part_bytes: number
-  parts: UploadPart[]
+  parts: PartRequest[]
+}
+
+export interface UploadState {
+  video_id: string
+  bytes: number
+  part_bytes: number
+  /** All is there and was accepted. */
+  completed: boolean
+  parts: { number: number; bytes: number; done: boolean; etag?: string; request?: PartRequest }[]
+}
+
+export interface Playback {
+  url: string
+  expires_at: string
 }
 
 export interface Word {
@@ -108,14 +142,20 @@ export interface SceneId {
 }
 
 export interface Scene {
+  id: SceneId
   ordinal: number
   start_us: number
   end_us: number
   shot: number
   speech: string
   words: Word[]
-  tags?: Tag[]
-  thumbnail_url?: string | null
+  tags: Tag[]
+  thumbnail_url: string | null
+}
+
+export interface SceneList {
+  scenes: Scene[]
+  next: number | null
 }
 
 export interface Segment {
@@ -125,6 +165,13 @@ export interface Segment {
   words: Word[]
   speaker?: string
   language?: string
+}
+
+export interface Transcript {
+  /** Null when nothing looked for words. */
+  source: unknown
+  language: string | null
+  segments: Segment[]
 }
 
 export interface Filter {
@@ -166,7 +213,8 @@ export interface Hit {
   tags?: Tag[]
   score: number
   channels?: ChannelScore[]
-  thumbnail_url?: string | null
+  thumbnail_url: string | null
+  playback: Playback & { moment_us: number }
 }
 
 export interface SearchPage {

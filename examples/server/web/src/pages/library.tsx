@@ -52,7 +52,7 @@ export function Library() {
 function Card({ video }: { video: Video }) {
   const title = video.title || text.library.untitled
   const upload = uploadOf(video.id)
-  const works = video.state === 'validating' || video.state === 'processing'
+  const works = library.isWorking(video)
   const progress = library.progressOf(video)
   return (
     <li class={`card ${video.state}`} data-video={video.id} data-state={video.state}>
@@ -94,7 +94,7 @@ function Card({ video }: { video: Video }) {
         {video.state === 'failed' && (
           <>
             <span class="small bad-text">
-              <Icon name="warn" /> {reason(video)}
+              <Icon name="warn" /> {library.reason(video)}
             </span>
             <div class="actions">
               <Action icon="again" label={text.library.again} video={video} act={retryVideo} />
@@ -109,13 +109,6 @@ function Card({ video }: { video: Video }) {
 
 function meta(video: Video): string {
   return video.description || text.library.ready
-}
-
-function reason(video: Video): string {
-  if (video.error) return video.error
-  const stage = video.stages.find((stage) => stage.state === 'failed' || stage.state === 'cancelled')
-  if (stage?.state === 'cancelled') return text.library.cancelled
-  return stage?.error ?? text.library.failedNoReason
 }
 
 function Action(props: { icon: 'stop' | 'again'; label: string; video: Video; act: (id: string) => Promise<unknown> }) {

@@ -186,7 +186,7 @@ function Stage(props: { video: Video; scenes: Scene[]; segments: Segment[] | nul
   }, [scenes, current])
 
   const title = video.title || text.library.untitled
-  const works = video.state === 'validating' || video.state === 'processing'
+  const works = library.isWorking(video)
   return (
     <main id="main" class="page player-page">
       <div class="player-main">
@@ -239,7 +239,7 @@ function Stage(props: { video: Video; scenes: Scene[]; segments: Segment[] | nul
             <Bar fraction={library.progressOf(video)} label={text.player.notReady} />
           </div>
         )}
-        {video.state === 'failed' && <p class="note bad" role="alert">{video.error ?? video.stages.find((stage) => stage.error)?.error ?? text.library.failedNoReason}</p>}
+        {video.state === 'failed' && <p class="note bad" role="alert">{library.reason(video)}</p>}
         <About video={video} />
         {scenes.length > 0 && (
           <Scenes scenes={scenes} current={current} onSeek={(micros) => seek(micros, true)} video={video.id} />

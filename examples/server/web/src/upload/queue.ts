@@ -1,15 +1,27 @@
 // The files that were given to the page, two of them on the way at a time.
 
 import { computed, signal } from '@preact/signals'
+import { authConfig } from '../api/client.ts'
+import { bytes } from '../format.ts'
 import * as library from '../library.ts'
 import { say } from '../parts/notices.tsx'
 import { text } from '../strings.ts'
 import { begunWith, fits } from './interrupted.ts'
 import { Upload } from './upload.ts'
+import type { Video } from '../api/types.ts'
 
 const FILES_AT_ONCE = 2
+/** An upload that is done is shown for this long; the library goes on from there. */
+const SHOWN_MS = 5000
 /** Endings of files whose type browsers do not know. */
 const KNOWN_ENDINGS = /\.(mp4|m4v|mov|mkv|webm|avi|ts|m2ts|mts|mpg|mpeg|ogv|ogg|mp3|m4a|aac|wav|flac|opus|wmv|flv|3gp)$/i
+
+/** Bytes that a file may have; what the server says later is what counts. */
+const largest = signal(Infinity)
+
+export async function askForLimits(): Promise<void> {
+  largest.value = (await authConfig().catch(() => null))?.max_upload_bytes ?? Infinity
+}
 
 export const uploads = signal<Upload[]>([])
 
@@ -30,6 +42,8 @@ export function add(files: Iterable<File>): void {
       say(text.upload.empty(file.name), 'bad')
     } else if (!/^(video|audio)\//.test(file.type) && !KNOWN_ENDINGS.test(file.name)) {
       say(text.upload.notVideo(file.name), 'bad')
+    } else if (file.size > largest.value) {
+      say(text.upload.tooLarge(file.name, bytes(largest.value)), 'bad')
     } else {
       const begun = begunWith(file)
       taken.push(new Upload(file, begun && !uploadOf(begun) ? begun : null))
@@ -40,10 +54,10 @@ export function add(files: Iterable<File>): void {
 }
 
 /** Continues the upload of `video` with the file it was begun with. */
-export function goOn(video: { id: string; title: string; name?: string; bytes?: number }, file: File): void {
-  const isOther = fits(video.id, file) === false || (video.bytes !== undefined && video.bytes > 0 && video.bytes !== file.size)
+export function goOn(video: Video, file: File): void {
+  const isOther = fits(video.id, file) === false || video.bytes !== file.size
   if (isOther) {
-    say(text.upload.wrongFile(video.name ?? video.title), 'bad')
+    say(text.upload.wrongFile(video.name), 'bad')
     return
   }
   uploads.value = [...uploads.peek(), new Upload(file, video.id)]
@@ -81,8 +95,17 @@ function fill(): void {
 }
 
 async function send(upload: Upload): Promise<void> {
+  const listed = upload.video.subscribe((id) => {
+    if (id) void library.refresh(id)
+  })
   const video = await upload.run()
-  if (video) library.put(video)
+  listed()
+  if (video) {
+    library.put(video)
+    setTimeout(() => {
+      uploads.value = uploads.peek().filter((other) => other !== upload)
+    }, SHOWN_MS)
+  }
   fill()
 }
 

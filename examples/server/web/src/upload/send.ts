@@ -2,13 +2,13 @@
 
 import { text } from '../strings.ts'
 import { Failure } from '../api/problem.ts'
-import type { UploadPart } from '../api/types.ts'
+import type { PartRequest } from '../api/types.ts'
 
 /** Without progress for this long a part is given up and sent again. */
 const SILENT_MS = 60_000
 
 /** Sends `body` and gives the part's `ETag`. */
-export function send(part: UploadPart, body: Blob, onProgress: (sent: number) => void, signal: AbortSignal): Promise<string> {
+export function send(part: PartRequest, body: Blob, onProgress: (sent: number) => void, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest()
     let watch = 0
@@ -27,8 +27,8 @@ export function send(part: UploadPart, body: Blob, onProgress: (sent: number) =>
         reject(signal.aborted ? new DOMException('stopped', 'AbortError') : new Failure(navigator.onLine ? text.errors.network : text.upload.offline)),
       )
 
-    request.open(part.method ?? 'PUT', part.url ?? '')
-    for (const [name, value] of Object.entries(part.headers ?? {})) {
+    request.open(part.method, part.url)
+    for (const [name, value] of Object.entries(part.headers)) {
       // The browser sets these itself and refuses to be told.
       if (!/^(host|content-length)$/i.test(name)) request.setRequestHeader(name, value)
     }

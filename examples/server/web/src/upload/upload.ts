@@ -7,9 +7,17 @@ import { Failure, isAbort, sentence } from '../api/problem.ts'
 import { text } from '../strings.ts'
 import { remember, forget } from './interrupted.ts'
 import { send } from './send.ts'
-import type { Upload as Plan, UploadPart, Video } from '../api/types.ts'
+import type { PartRequest, Video } from '../api/types.ts'
 
-export type UploadState = 'waiting' | 'starting' | 'sending' | 'finishing' | 'paused' | 'done' | 'failed' | 'cancelled'
+export type Phase = 'waiting' | 'starting' | 'sending' | 'finishing' | 'paused' | 'done' | 'failed' | 'cancelled'
+
+/** What is sent how: the parts that are there have an `etag`, the others a `request`. */
+interface Plan {
+  video: string
+  partBytes: number
+  completed: boolean
+  parts: Map<number, { etag?: string; request?: PartRequest }>
+}
 
 const PARTS_AT_ONCE = 3
 const ATTEMPTS = 6
@@ -20,7 +28,7 @@ let count = 0
 
 export class Upload {
   readonly key = (count += 1)
-  readonly state = signal<UploadState>('waiting')
+  readonly state = signal<Phase>('waiting')
   readonly sent = signal(0)
   readonly note = signal<string | null>(null)
   readonly error = signal<string | null>(null)
@@ -46,11 +54,12 @@ export class Upload {
     try {
       const plan = await this.again(() => this.plan(signal), signal)
       this.state.value = 'sending'
-      const etags = await this.sendAll(plan, signal)
+      if (!plan.completed) await this.sendAll(plan, signal)
       this.state.value = 'finishing'
-      const parts = [...etags].sort(([a], [b]) => a - b).map(([number, etag]) => ({ number, etag }))
-      const video = await this.again(() => api.completeUpload(plan.video_id, parts, signal), signal)
-      forget(plan.video_id)
+      const parts = [...plan.parts].map(([number, part]) => ({ number, etag: part.etag ?? '' }))
+      const sent = plan.completed ? [] : parts.filter((part) => part.etag)
+      const video = await this.again(() => api.completeUpload(plan.video, sent, signal), signal)
+      forget(plan.video)
       this.state.value = 'done'
       return video
     } catch (error) {
@@ -84,88 +93,83 @@ export class Upload {
     const begun = this.video.peek()
     if (begun) {
       try {
-        return await api.uploadState(begun, signal)
+        return await stateOf(begun, signal)
       } catch (error) {
         // What was begun long ago or deleted is not there any more: begin again.
-        if (!(error instanceof Failure && (error.status === 404 || error.status === 410))) throw error
+        if (!(error instanceof Failure && error.status === 404)) throw error
         forget(begun)
       }
     }
-    const plan = await api.initUpload(
-      { name: this.file.name, content_type: this.file.type || 'application/octet-stream', bytes: this.file.size },
-      signal,
-    )
+    const { name, type, size } = this.file
+    const plan = await api.initUpload({ name, content_type: type || 'application/octet-stream', bytes: size }, signal)
     this.video.value = plan.video_id
     remember(plan.video_id, this.file)
-    return plan
+    return {
+      video: plan.video_id,
+      partBytes: plan.part_bytes,
+      completed: false,
+      parts: new Map(plan.parts.map((request) => [request.number, { request }])),
+    }
   }
 
-  private async sendAll(plan: Plan, signal: AbortSignal): Promise<Map<number, string>> {
-    const etags = new Map<number, string>()
+  /** Sends the parts that are not there; each has its `etag` in `plan` then. */
+  private async sendAll(plan: Plan, signal: AbortSignal): Promise<void> {
     this.partsSent.clear()
-    let parts = new Map(plan.parts.map((part) => [part.number, part]))
-    for (const part of plan.parts) {
-      if (part.etag) {
-        etags.set(part.number, part.etag)
-        this.count(part.number, this.slice(plan, part).size)
-      }
+    const left: number[] = []
+    for (const [number, part] of plan.parts) {
+      if (part.request) left.push(number)
+      else this.count(number, this.slice(plan, number).size)
     }
-    const left = plan.parts.filter((part) => !part.etag).map((part) => part.number)
     let renewing: Promise<void> | null = null
-    // The address of a part ends after a while; one worker asks for new ones, the others wait for them.
+    // The address of a part ends after a while; one asks for new ones, the others wait for them.
     const renew = () =>
-      (renewing ??= api
-        .uploadState(plan.video_id, signal)
+      (renewing ??= stateOf(plan.video, signal)
         .then((fresh) => {
-          parts = new Map(fresh.parts.map((part) => [part.number, part]))
+          for (const [number, part] of fresh.parts) if (part.request) plan.parts.set(number, part)
         })
         .finally(() => {
           renewing = null
         }))
 
+    const sendOne = async (number: number): Promise<string> => {
+      const request = plan.parts.get(number)?.request
+      if (!request || new Date(request.expires_at).getTime() <= Date.now()) await renew()
+      const fresh = plan.parts.get(number)?.request
+      if (!fresh) throw new Failure(text.upload.blocked, { status: 409, code: 'storage' })
+      try {
+        return await send(fresh, this.slice(plan, number), (sent) => this.count(number, sent), signal)
+      } catch (error) {
+        this.count(number, 0)
+        // An address that is no longer good: with a new one it may work.
+        if (error instanceof Failure && (error.status === 403 || error.status === 410)) {
+          await renew()
+          throw new Failure(error.message, { status: 503, code: error.code })
+        }
+        throw error
+      }
+    }
     const work = async () => {
       for (let number = left.shift(); number !== undefined; number = left.shift()) {
         const current: number = number
-        const etag = await this.again(async () => {
-          let part = parts.get(current)
-          if (!part?.url || ended(part)) {
-            await renew()
-            part = parts.get(current)
-          }
-          if (part?.etag) return part.etag
-          if (!part?.url) throw new Failure(text.upload.blocked, { status: 409 })
-          try {
-            return await send(part, this.slice(plan, part), (sent) => this.count(current, sent), signal)
-          } catch (error) {
-            this.count(current, 0)
-            // An address that is no longer good: with a new one it may work.
-            if (error instanceof Failure && (error.status === 403 || error.status === 410)) {
-              await renew()
-              throw new Failure(error.message, { status: 503, code: error.code })
-            }
-            throw error
-          }
-        }, signal)
-        this.count(current, this.slice(plan, { number: current }).size)
-        etags.set(current, etag)
+        const etag = await this.again(() => sendOne(current), signal)
+        plan.parts.set(current, { etag })
       }
     }
-    // One that fails stops the others.
-    const inner = Array.from({ length: Math.min(PARTS_AT_ONCE, left.length) }, work)
+    const workers = Array.from({ length: Math.min(PARTS_AT_ONCE, left.length) }, work)
     try {
-      await Promise.all(inner)
+      await Promise.all(workers)
     } catch (error) {
+      // One that fails stops the others.
       left.length = 0
       if (!isAbort(error)) this.stop.abort()
-      await Promise.allSettled(inner)
+      await Promise.allSettled(workers)
       throw error
     }
-    return etags
   }
 
-  private slice(plan: Plan, part: UploadPart): Blob {
-    const from = (part.number - 1) * plan.part_bytes
-    return plan.parts.length === 1 ? this.file : this.file.slice(from, Math.min(from + plan.part_bytes, this.file.size))
+  private slice(plan: Plan, number: number): Blob {
+    const from = (number - 1) * plan.partBytes
+    return this.file.slice(from, Math.min(from + plan.partBytes, this.file.size))
   }
 
   private count(part: number, sent: number): void {
@@ -197,8 +201,14 @@ export class Upload {
   }
 }
 
-function ended(part: UploadPart): boolean {
-  return part.expires_at !== undefined && new Date(part.expires_at).getTime() <= Date.now()
+async function stateOf(video: string, signal: AbortSignal): Promise<Plan> {
+  const state = await api.uploadState(video, signal)
+  return {
+    video: state.video_id,
+    partBytes: state.part_bytes,
+    completed: state.completed,
+    parts: new Map(state.parts.map(({ number, etag, request }) => [number, { etag, request }])),
+  }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
