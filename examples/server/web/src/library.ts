@@ -51,7 +51,7 @@ export async function load(signal = stop?.signal): Promise<void> {
     byId.value = new Map(page.videos.map((video) => [video.id, video]))
     order.value = page.videos.map((video) => video.id)
     total.value = page.total
-    next.value = page.next
+    next.value = page.next ?? null
     failure.value = null
   } catch (error) {
     if (!isAbort(error)) failure.value = error
@@ -69,7 +69,7 @@ export async function loadMore(): Promise<void> {
     for (const video of page.videos) all.set(video.id, video)
     byId.value = all
     order.value = [...new Set([...order.value, ...page.videos.map((video) => video.id)])]
-    next.value = page.next
+    next.value = page.next ?? null
     total.value = page.total
   } catch (error) {
     if (!isAbort(error)) failure.value = error

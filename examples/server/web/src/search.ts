@@ -57,7 +57,7 @@ export const explain = signal(false)
 export interface Found {
   hits: Hit[]
   total: number
-  next: string | null
+  next?: string | null
 }
 
 export const found = signal<Found | null>(null)

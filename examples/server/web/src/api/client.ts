@@ -94,7 +94,7 @@ export async function scenes(id: string, signal?: AbortSignal): Promise<Scene[]>
     const more: string = after === null ? '' : `&after=${after}`
     const page: SceneList = await json<SceneList>(path`/videos/${id}/scenes` + `?limit=500${more}`, { signal })
     all.push(...page.scenes)
-    after = page.next
+    after = page.next ?? null
   } while (after !== null)
   return all
 }

@@ -36,8 +36,8 @@ export async function failureOf(response: Response): Promise<Failure> {
     return new Failure(problem.detail || problem.title || text.errors.unknown(response.status), {
       ...facts,
       code: problem.code ?? 'unknown',
-      field: problem.field,
-      requestId: problem.request_id,
+      field: problem.field ?? undefined,
+      requestId: problem.request_id ?? undefined,
     })
   } catch {
     return new Failure(text.errors.unknown(response.status), { ...facts, code: 'unknown' })

@@ -56,9 +56,9 @@ function Card({ video }: { video: Video }) {
   const progress = library.progressOf(video)
   return (
     <li class={`card ${video.state}`} data-video={video.id} data-state={video.state}>
-      <a href={address(`videos/${video.id}`)} aria-label={text.library.open(title)}>
+      <a href={address(`videos/${video.id}`)}>
         <Thumbnail url={video.thumbnail_url} />
-        {video.duration_us > 0 && <span class="badge">{clock(video.duration_us)}</span>}
+        {video.duration_us > 0 && <span class="badge">{clock(video.duration_us)}</span>}{' '}
         <span class="card-title">{title}</span>
       </a>
       <div class="card-foot">

@@ -13,7 +13,7 @@ import { address, go, route } from '../route.ts'
 import { addressOf } from '../search.ts'
 import { text } from '../strings.ts'
 import { Remove } from './library.tsx'
-import type { Scene, Segment, Video } from '../api/types.ts'
+import type { Scene, Segment, Transcript as Said, Video } from '../api/types.ts'
 
 /** An address is asked for again at most this often when playing breaks. */
 const ADDRESS_TRIES = 3
@@ -22,7 +22,7 @@ export function Player({ id }: { id: string }) {
   const [loaded, setLoaded] = useState<Video | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
   const [scenes, setScenes] = useState<Scene[] | null>(null)
-  const [segments, setSegments] = useState<Segment[] | null>(null)
+  const [said, setSaid] = useState<Said | null>(null)
   const [attempt, setAttempt] = useState(0)
   // What the library hears of this video is newer than what was loaded.
   const video = library.find(id) ?? loaded
@@ -51,7 +51,7 @@ export function Player({ id }: { id: string }) {
       if (!isAbort(error) && state === 'indexed') say(sentence(error), 'bad')
     }
     api.scenes(id, stop.signal).then(setScenes, quietly)
-    api.transcript(id, stop.signal).then((answer) => setSegments(answer.segments), quietly)
+    api.transcript(id, stop.signal).then(setSaid, quietly)
     return () => stop.abort()
   }, [id, state === 'indexed', state === undefined])
 
@@ -79,11 +79,12 @@ export function Player({ id }: { id: string }) {
       </main>
     )
   }
-  return <Stage key={id} video={video} scenes={scenes ?? []} segments={segments} />
+  return <Stage key={id} video={video} scenes={scenes ?? []} said={said} />
 }
 
-function Stage(props: { video: Video; scenes: Scene[]; segments: Segment[] | null }) {
-  const { video, scenes, segments } = props
+function Stage(props: { video: Video; scenes: Scene[]; said: Said | null }) {
+  const { video, scenes, said } = props
+  const segments = said?.segments ?? null
   const element = useRef<HTMLVideoElement>(null)
   const [source, setSource] = useState<string | null>(null)
   const [broken, setBroken] = useState<string | null>(null)
@@ -246,7 +247,7 @@ function Stage(props: { video: Video; scenes: Scene[]; segments: Segment[] | nul
         )}
       </div>
       <Transcript
-        segments={segments}
+        said={said}
         now={now}
         pending={video.state !== 'indexed' && video.state !== 'failed'}
         onSeek={(micros) => seek(micros, true)}

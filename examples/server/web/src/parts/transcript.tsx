@@ -4,17 +4,24 @@ import { Component } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { clock } from '../format.ts'
 import { text } from '../strings.ts'
-import type { Segment } from '../api/types.ts'
+import type { Segment, Transcript as Said } from '../api/types.ts'
 
 /** After the reader scrolls by hand, the list stays where it is for this long. */
 const HANDS_OFF_MS = 5000
 
-export function Transcript(props: { segments: Segment[] | null; now: number; pending: boolean; onSeek: (micros: number) => void }) {
-  const { segments, now } = props
+export function Transcript(props: { said: Said | null; now: number; pending: boolean; onSeek: (micros: number) => void }) {
+  const { said, now } = props
+  const segments = said?.segments ?? null
   const box = useRef<HTMLDivElement>(null)
   const touched = useRef(0)
   const [follow, setFollow] = useState(true)
   const current = segments ? lastBefore(segments, now) : -1
+  // "Nothing is said" is another thing than "nobody listened".
+  const nothing = props.pending
+    ? text.player.transcriptLater
+    : said?.source
+      ? text.player.noTranscript
+      : text.player.neverListened
   const isSaid = current >= 0 && now < (segments?.[current]?.end_us ?? 0)
 
   useEffect(() => {
@@ -41,7 +48,7 @@ export function Transcript(props: { segments: Segment[] | null; now: number; pen
       </header>
       <div class="lines" ref={box} onWheel={touch} onTouchMove={touch} tabIndex={0} role="group" aria-label={text.player.transcript}>
         {!segments && <p class="quiet pad">{props.pending ? text.player.transcriptLater : text.loading}</p>}
-        {segments?.length === 0 && <p class="quiet pad">{props.pending ? text.player.transcriptLater : text.player.noTranscript}</p>}
+        {segments?.length === 0 && <p class="quiet pad">{nothing}</p>}
         {segments?.map((segment, i) => (
           <Line key={i} index={i} segment={segment} now={i === current && isSaid ? now : -1} onSeek={props.onSeek} />
         ))}
@@ -72,10 +79,9 @@ class Line extends Component<LineProps> {
         class={`line-button${said ? ' said' : ''}`}
         data-line={index}
         aria-current={said ? 'true' : undefined}
-        aria-label={`${clock(segment.start_us)} ${segment.text}`}
         onClick={() => onSeek(segment.start_us)}
       >
-        <span class="time">{clock(segment.start_us)}</span>
+        <span class="time">{clock(segment.start_us)}</span>{' '}
         <span class="words">
           {segment.speaker && <strong>{segment.speaker} </strong>}
           {said && segment.words.length > 0

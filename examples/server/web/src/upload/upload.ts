@@ -16,7 +16,7 @@ interface Plan {
   video: string
   partBytes: number
   completed: boolean
-  parts: Map<number, { etag?: string; request?: PartRequest }>
+  parts: Map<number, { etag?: string | null; request?: PartRequest | null }>
 }
 
 const PARTS_AT_ONCE = 3
