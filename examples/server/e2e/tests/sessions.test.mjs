@@ -57,6 +57,22 @@ test('signing out in one tab signs out all', async () => {
   await mina.context.close()
 })
 
+test('signing out on all devices ends the session of another', async () => {
+  const mina = await reader(browser, server, 'everywhere')
+  await mina.register()
+  const phone = await reader(browser, server, 'elsewhere')
+  phone.email = mina.email
+  await phone.page.goto(server.address)
+  await phone.signIn()
+  await mina.page.getByRole('link', { name: 'Account', exact: true }).click()
+  await mina.page.getByRole('button', { name: 'Sign out on all devices' }).click()
+  await mina.page.getByRole('heading', { name: 'Sign in' }).waitFor()
+  await phone.page.reload()
+  await phone.page.getByText('Your session ended. Sign in again.').waitFor()
+  await mina.context.close()
+  await phone.context.close()
+})
+
 test('a session for this tab alone ends with the browser, and a new tab joins it', async () => {
   const mina = await reader(browser, server, 'stay')
   await mina.register()
@@ -119,7 +135,15 @@ test('the page comes back when the server does', async () => {
     if (await again.count()) await again.click().catch(() => undefined)
     return mina.page.getByRole('heading', { name: 'No moment found' }).count()
   }, 'the search works again')
-  mina.expected(/ERR_CONNECTION_REFUSED|ERR_/)
+
+  // Opened while the server is away, the page keeps the session and takes it up later.
+  await mina.page.route('**/auth/refresh', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"detail": "try again in a moment"}' }))
+  await mina.page.reload()
+  await mina.page.getByRole('heading', { name: 'Something went wrong' }).waitFor()
+  await mina.page.unroute('**/auth/refresh')
+  await mina.page.getByRole('button', { name: 'Try again' }).click()
+  await mina.page.getByRole('link', { name: 'Account', exact: true }).waitFor()
+  mina.expected(/ERR_/)
   mina.nothingWrong()
   await mina.context.close()
 })

@@ -2,8 +2,9 @@
 
 import { useEffect } from 'preact/hooks'
 import { reachable } from './api/client.ts'
-import { sessionState, user } from './api/session.ts'
+import { sessionState, start, startFailure, user } from './api/session.ts'
 import * as library from './library.ts'
+import { Broken } from './parts/common.tsx'
 import { Icon } from './parts/icons.tsx'
 import { Keys, keysShown } from './parts/keys.tsx'
 import { Notices } from './parts/notices.tsx'
@@ -26,7 +27,13 @@ import { askForLimits, stopAll } from './upload/queue.ts'
 export function App() {
   switch (sessionState.value) {
     case 'starting':
-      return <p class="hidden" role="status">{text.loading}</p>
+      return startFailure.value ? (
+        <main id="main" class="page">
+          <Broken error={startFailure.value} onRetry={() => void start()} />
+        </main>
+      ) : (
+        <p class="hidden" role="status">{text.loading}</p>
+      )
     case 'out':
       return (
         <>

@@ -18,6 +18,8 @@ before(async () => {
   globalThis.addEventListener ??= () => undefined
   globalThis.location ??= { hash: '' }
   globalThis.document ??= { documentElement: { dataset: {} } }
+  // One that listens would keep this process from ending.
+  globalThis.BroadcastChannel = undefined
   const entries = { highlight: 'highlight.ts', format: 'format.ts', events: 'api/events.ts', transcript: 'parts/transcript.tsx' }
   await build({
     root,

@@ -32,6 +32,8 @@ export type SessionState = 'starting' | 'in' | 'out'
 export const user = signal<User | null>(null)
 export const sessionState = signal<SessionState>('starting')
 /** Why the session ended, when it was not the reader who ended it. */
+/** Why a session that is kept could not be taken up yet. */
+export const startFailure = signal<unknown>(null)
 export const endedBecause = signal<string | null>(null)
 
 let session: Session | null = null
@@ -53,15 +55,15 @@ channel?.addEventListener('message', (event: MessageEvent<Message>) => {
 
 /** Takes up the session that is kept, if there is one. */
 export async function start(): Promise<void> {
+  startFailure.value = null
+  sessionState.value = 'starting'
   await askOtherTabs()
   if (!session && kept()) {
     try {
       await renew(null)
     } catch (error) {
-      // Without an answer the session may still be good: the page says so and the next request tries again.
-      if (!(error instanceof Failure && error.passing)) return
-      sessionState.value = 'out'
-      endedBecause.value = error.message
+      // Without an answer the session may still be good.
+      startFailure.value = error
       return
     }
   }
