@@ -1,5 +1,5 @@
 # Everything sets itself up: `make demo` shows Heimdex at work, `make test` proves it.
-.PHONY: demo test setup model lint features package bindings bench faults
+.PHONY: demo test setup model lint features package bindings bench faults server server-test server-bench
 
 FEATURES := media image candle onnx hub sqlite postgres whisper cli bindings testing full
 
@@ -12,6 +12,22 @@ setup:
 
 model:
 	dev/get-model
+
+# Everything at once on this machine: Postgres, storage in a folder, a worker inside. Prints its address.
+server: setup
+	dev/get-model >/dev/null || true
+	cargo build --release --quiet -p heimdex-server
+	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} exec $${CARGO_TARGET_DIR:-target}/release/heimdex-server
+
+# What takes long: the API against its own description, the page in a browser.
+server-test:
+	examples/server/dev/schemathesis
+	examples/server/e2e/run
+
+# Load, broken connections and kills, printed.
+server-bench:
+	cargo build --release --quiet -p heimdex-server
+	benches/server.py
 
 # The order puts what fails fastest first; the tests' summary comes last.
 test:

@@ -148,6 +148,15 @@ impl Heimdex {
         self.inner.library
     }
 
+    /// Another library of the same store, with the same models. Costs nothing, so a program with many
+    /// users may ask for it with every request.
+    #[must_use]
+    pub fn in_library(&self, library: LibraryId) -> Self {
+        let (store, pipeline) = (Arc::clone(&self.inner.store), RwLock::new(self.inner.pipeline()));
+        let switching = tokio::sync::RwLock::default();
+        Self { inner: Arc::new(Inner { store, pipeline, switching, library }) }
+    }
+
     /// Indexes one file when awaited. What an earlier run of the same file finished is not done
     /// again; nothing is done when the index is up to date.
     ///
@@ -309,6 +318,16 @@ impl Heimdex {
         }
     }
 
+    /// Gives an indexed video another title and description. Nothing is decoded and no model runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it is not indexed.
+    pub async fn describe(&self, id: VideoId, title: &str, description: &str) -> Result<()> {
+        let mut index = self.indexed_video(id).await?;
+        self.inner.pipeline().describe(&mut index.video, title, description);
+        self.inner.store.replace_video(self.inner.library, &index).await
+    }
+
     /// How the stages of a video's last run stand.
     ///
     /// # Errors
@@ -397,6 +416,13 @@ impl Indexing {
     /// A subtitle file to use in place of those beside or inside the video.
     pub fn subtitles(mut self, path: impl Into<PathBuf>) -> Self {
         self.options.subtitles = Some(path.into());
+        self
+    }
+
+    /// What the video is known by in place of its path: its id follows from this, so the file may lie
+    /// anywhere. Give it the same name when it is indexed again.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.options.source = Some(source.into());
         self
     }
 

@@ -70,7 +70,7 @@ pub use id::{LibraryId, SceneId, VideoId};
 pub use progress::{Cancel, Progress, Stage};
 pub use time::{Span, Timestamp};
 #[cfg(all(feature = "media", feature = "postgres"))]
-pub use worker::Working;
+pub use worker::{Fetch, Fetched, Working};
 
 /// The examples of the documentation compile.
 #[cfg(all(doctest, feature = "full"))]

@@ -1,13 +1,18 @@
 //! Jobs: videos that are asked for in one process and indexed in another.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
 
 use crate::index::{IndexReport, placeholder_of, to_path, to_text};
 use crate::store::{Ended, Heard, Held, IndexTask, Job, PostgresStore, Recorded};
-use crate::{Cancel, Error, Heimdex, Indexing, Result};
+use crate::{Cancel, Error, Heimdex, Indexing, LibraryId, Progress, Result};
 
 /// How long a worker may be silent before another takes its job.
 const LEASE: Duration = Duration::from_mins(1);
@@ -17,6 +22,42 @@ const BACKOFF: Duration = Duration::from_secs(10);
 
 /// How often an idle worker looks for a job, and how long it waits for a database that is away.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often the progress of a job is told to those who ask the database.
+const TELL_PROGRESS: Duration = Duration::from_millis(500);
+
+/// A file that was brought to this machine.
+pub struct Fetched {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Dropped when the work on it has ended: what deletes a file that is here only for that.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Brings the files of jobs to a worker, where their source is no path: from a bucket, for instance.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// The file of a job. Its time of change has to be the same each time, else all is done again.
+    ///
+    /// Dropped when the job is cancelled.
+    ///
+    /// # Errors
+    /// Fails the attempt; kinds that no attempt can mend fail the job.
+    async fn fetch(&self, library: LibraryId, task: &IndexTask) -> Result<Fetched>;
+}
+
+/// The pipeline of one library is that of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Own,
+    Every,
+}
 
 impl Indexing {
     /// Asks for the work in place of doing it: a worker of the same library does, see
@@ -56,6 +97,8 @@ impl Heimdex {
             lease: LEASE,
             backoff: BACKOFF,
             until_empty: false,
+            scope: Scope::Own,
+            fetch: None,
             cancel: Cancel::new(),
             on_end: Box::new(|_, _| ()),
         }
@@ -79,6 +122,8 @@ pub struct Working {
     lease: Duration,
     backoff: Duration,
     until_empty: bool,
+    scope: Scope,
+    fetch: Option<Arc<dyn Fetch>>,
     cancel: Cancel,
     on_end: Box<OnEnd>,
 }
@@ -124,6 +169,19 @@ impl Working {
         self
     }
 
+    /// Takes the jobs of all libraries of the database, and does them with the models and settings of
+    /// this one.
+    pub fn every_library(mut self) -> Self {
+        self.scope = Scope::Every;
+        self
+    }
+
+    /// How the files of jobs come here; without, their sources are paths.
+    pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.fetch = Some(fetch);
+        self
+    }
+
     /// Ends the work when `cancel` is set. Jobs in work are free for others at once.
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = cancel.clone();
@@ -139,15 +197,19 @@ impl Working {
     /// One of the jobs at a time, until the end.
     async fn slot(&self, first: bool) -> Result<()> {
         let mut worked = true;
+        let library = match self.scope {
+            Scope::Own => Some(self.library.library()),
+            Scope::Every => None,
+        };
         while !self.cancel.is_cancelled() {
-            match boxed(self.queue.take_job(self.library.library(), &self.name, self.lease)).await {
+            match boxed(self.queue.take_job(library, &self.name, self.lease)).await {
                 Ok(Some(held)) => {
                     worked = true;
                     boxed(self.job(&held)).await;
                     continue;
                 }
                 Ok(None) if self.until_empty => {
-                    match boxed(self.queue.has_open_jobs(self.library.library())).await {
+                    match boxed(self.queue.has_open_jobs(library)).await {
                         Ok(false) => break,
                         Ok(true) => {}
                         Err(error) => tracing::warn!(%error, "the queue does not answer"),
@@ -172,12 +234,22 @@ impl Working {
         if self.cancel.is_cancelled() {
             return;
         }
-        if let Err(error) = self.library.finish_deletions().await {
+        if let Err(error) = boxed(self.finish_deletions()).await {
             tracing::warn!(%error, "files of deleted videos could not be deleted");
         }
         if let Err(error) = boxed(self.queue.build_indexes()).await {
             tracing::warn!(%error, "vector indexes could not be made");
         }
+    }
+
+    async fn finish_deletions(&self) -> Result<()> {
+        if self.scope == Scope::Own {
+            return self.library.finish_deletions().await;
+        }
+        for library in self.queue.libraries_with_leftovers().await? {
+            self.library.in_library(library).finish_deletions().await?;
+        }
+        Ok(())
     }
 
     /// Waits, or less when the work is cancelled.
@@ -188,8 +260,16 @@ impl Working {
         }
     }
 
+    /// The library of a job.
+    fn library_of(&self, held: &Held) -> Heimdex {
+        match self.scope {
+            Scope::Own => self.library.clone(),
+            Scope::Every => self.library.in_library(held.library),
+        }
+    }
+
     async fn job(&self, held: &Held) {
-        let (result, heard) = boxed(self.index(held)).await;
+        let (result, heard) = boxed(self.held(held)).await;
         (self.on_end)(&held.job, &result);
         let ended = match &result {
             Ok(_) => Ended::Done,
@@ -215,34 +295,33 @@ impl Working {
         // Its video was deleted while this worked on it, and is now there again.
         if recorded == Recorded::Gone
             && result.is_ok()
-            && let Err(error) = self.library.remove(held.job.video).await
+            && let Err(error) = self.library_of(held).remove(held.job.video).await
         {
             tracing::warn!(%error, job = held.job.id, "a video that was deleted could not be deleted again");
         }
     }
 
-    /// Indexes a job's video, and says so to the queue as long as it goes on.
-    async fn index(&self, held: &Held) -> (Result<IndexReport>, Heard) {
+    /// Does a job, and says so to the queue as long as it goes on.
+    async fn held(&self, held: &Held) -> (Result<IndexReport>, Heard) {
         let cancel = self.cancel.child();
-        let task = &held.job.task;
-        let mut work = self.library.index(to_path(&task.source)).force(task.force).cancel(&cancel);
-        if let Some(title) = &task.title {
-            work = work.title(title);
-        }
-        if let Some(description) = &task.description {
-            work = work.description(description);
-        }
-        if let Some(subtitles) = &task.subtitles {
-            work = work.subtitles(to_path(subtitles));
-        }
-        let mut work = work.into_future();
+        let at: Arc<Mutex<Option<Progress>>> = Arc::default();
+        let mut work = boxed(self.index(held, &cancel, &at));
         let mut beat = tokio::time::interval(self.lease / 3);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.tick().await;
+        let mut tell = tokio::time::interval(TELL_PROGRESS);
+        tell.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut heard, mut last_word) = (Heard::Kept, Instant::now());
         loop {
             tokio::select! {
                 result = &mut work => return (result, heard),
+                _ = tell.tick() => {
+                    let new = at.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    // For people alone; the next one makes good for it.
+                    if let Some(new) = new && let Err(error) = boxed(self.queue.record_progress(held, new)).await {
+                        tracing::debug!(%error, job = held.job.id, "progress could not be recorded");
+                    }
+                }
                 _ = beat.tick() => match boxed(self.queue.keep_job(held, self.lease)).await {
                     Ok(Heard::Kept) => last_word = Instant::now(),
                     Ok(other) => {
@@ -258,6 +337,49 @@ impl Working {
                         }
                     }
                 },
+            }
+        }
+    }
+
+    /// Indexes a job's video.
+    async fn index(
+        &self,
+        held: &Held,
+        cancel: &Cancel,
+        at: &Arc<Mutex<Option<Progress>>>,
+    ) -> Result<IndexReport> {
+        let task = &held.job.task;
+        let library = self.library_of(held);
+        let (mut work, _keep) = match &self.fetch {
+            None => (library.index(to_path(&task.source)), None),
+            Some(fetch) => {
+                let Fetched { path, keep } = self.fetched(&**fetch, held, cancel).await?;
+                (library.index(path).source(&task.source), Some(keep))
+            }
+        };
+        let at = Arc::clone(at);
+        work = work.force(task.force).cancel(cancel).on_progress(move |progress| {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        });
+        if let Some(title) = &task.title {
+            work = work.title(title);
+        }
+        if let Some(description) = &task.description {
+            work = work.description(description);
+        }
+        if let Some(subtitles) = &task.subtitles {
+            work = work.subtitles(to_path(subtitles));
+        }
+        work.await
+    }
+
+    /// Fetches a job's file, unless it is cancelled first.
+    async fn fetched(&self, fetch: &dyn Fetch, held: &Held, cancel: &Cancel) -> Result<Fetched> {
+        let mut fetching = fetch.fetch(held.library, &held.job.task);
+        loop {
+            tokio::select! {
+                fetched = &mut fetching => return fetched,
+                () = tokio::time::sleep(Duration::from_millis(100)) => cancel.check()?,
             }
         }
     }

@@ -532,6 +532,57 @@ async fn what_is_up_to_date_is_not_done_again() {
     assert_eq!(kept.map_or(0, Iterator::count), 0);
 }
 
+/// A video that is known by an address is the same wherever its file lies, and pictures may be kept in
+/// any object store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_may_lie_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = Arc::new(object_store::memory::InMemory::new());
+    let pipeline = Pipeline::builder().thumbnails_in(pictures.clone()).build().unwrap();
+    let store = SqliteStore::open(folder.path().join("library.db")).await.unwrap();
+    let hx = Heimdex::builder().store(store).pipeline(pipeline).build().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::copy(clip("subtitles.mp4"), &elsewhere).unwrap();
+    let first = hx.index(&elsewhere).source("upload:1").title("One").await.unwrap();
+    assert_eq!(first.id, heimdex::VideoId::of_source(b"upload:1"));
+    let moved = folder.path().join("moved");
+    std::fs::rename(&elsewhere, &moved).unwrap();
+    let again = hx.index(&moved).source("upload:1").title("One").await.unwrap();
+    assert_eq!((again.id, again.outcome), (first.id, IndexOutcome::UpToDate));
+    let index = hx.indexed_video(first.id).await.unwrap();
+    assert_eq!(index.video.source, "upload:1");
+    let key = index.keyframes[0].thumbnail.as_ref().unwrap();
+    assert!(hx.thumbnail(key).await.unwrap().starts_with(b"RIFF"));
+    assert_eq!(hx.index(&moved).source("").await.unwrap_err().kind(), ErrorKind::Invalid);
+
+    // Another library of the same store knows nothing of it.
+    let other = hx.in_library(heimdex::LibraryId::named("other"));
+    assert_eq!(other.videos(Page { limit: 1, after: None }).await.unwrap().1, 0);
+    assert_eq!(other.search("red car").await.unwrap().total, 0);
+    assert_eq!(other.remove(first.id).await.unwrap_err().kind(), ErrorKind::NotFound);
+    hx.remove(first.id).await.unwrap();
+    assert_eq!(object_store::ObjectStore::list(&*pictures, None).count().await, 0);
+}
+
+/// Another title costs no run: the index is that of a video which had it from the beginning.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_video_is_described_anew() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (hx, other) = (library(folders[0].path()).await, library(folders[1].path()).await);
+    let path = clip("subtitles.mp4");
+    let id = hx.index(&path).title("Holiday").await.unwrap().id;
+    hx.describe(id, "Zebra", "crossing").await.unwrap();
+    other.index(&path).title("Zebra").description("crossing").await.unwrap();
+    let (a, b) = (hx.indexed_video(id).await.unwrap(), other.indexed_video(id).await.unwrap());
+    assert_eq!(exported(&a), exported(&b));
+    assert_eq!(by_word(&hx, "zebra").await.len(), 1);
+    assert!(by_word(&hx, "holiday").await.is_empty());
+    let again = hx.index(&path).title("Zebra").description("crossing").await.unwrap();
+    assert_eq!(again.outcome, IndexOutcome::UpToDate);
+    let missing = hx.describe(heimdex::VideoId::of_source(b"none"), "a", "b").await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
 /// Every clip of the shared set: indexed, its boundaries and keyframes at times of real frames, cues
 /// where ffmpeg has them.
 #[tokio::test]

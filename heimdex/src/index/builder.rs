@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use object_store::ObjectStore;
+
 use super::fingerprint::fingerprint;
 use super::{Pipeline, PipelineSettings};
 use crate::annotate::{Annotator, TagSettings, Tagger, Vocabulary};
@@ -23,6 +25,7 @@ pub struct PipelineBuilder {
     tags: Option<(Vocabulary, TagSettings)>,
     annotators: Vec<Arc<dyn Annotator>>,
     thumbnails: Option<PathBuf>,
+    thumbnail_store: Option<Arc<dyn ObjectStore>>,
     sidecars: Option<PathBuf>,
 }
 
@@ -85,6 +88,15 @@ impl PipelineBuilder {
         self
     }
 
+    /// As [`thumbnails`](Self::thumbnails), in an object store such as a bucket, so that machines share
+    /// them. Keys are `VIDEO/...`; put them below a prefix with
+    /// [`PrefixStore`](object_store::prefix::PrefixStore).
+    #[must_use]
+    pub fn thumbnails_in(mut self, store: Arc<dyn ObjectStore>) -> Self {
+        self.thumbnail_store = Some(store);
+        self
+    }
+
     /// The folder for sidecars: all that is found of a video, as JSON, in `VIDEO.json`. See
     /// [`read_sidecar`](crate::store::read_sidecar).
     #[must_use]
@@ -100,7 +112,13 @@ impl PipelineBuilder {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when the folder cannot be made.
     pub fn build(self) -> Result<Pipeline> {
         self.settings.validate()?;
-        let thumbnails = self.thumbnails.map(|folder| Thumbnails::folder(&folder)).transpose()?;
+        let thumbnails = match (self.thumbnails, self.thumbnail_store) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("thumbnails", "give a folder or an object store, not both"));
+            }
+            (Some(folder), None) => Some(Thumbnails::folder(&folder)?),
+            (None, store) => store.map(Thumbnails::in_store),
+        };
         let tagger = match (self.tags, &self.image) {
             (Some((vocabulary, settings)), Some(image)) => {
                 let kept = crate::models::data_folder().map(|data| data.join("tags"));

@@ -160,7 +160,7 @@ impl Pipeline {
 
     /// Opens the file and works out every key. Nothing is decoded.
     pub(super) fn plan(&self, options: &IndexOptions, run: &mut Run<'_>) -> Result<Plan> {
-        let source = Source::of(&options.path)?;
+        let source = Source::of_options(options)?;
         let metadata = std::fs::metadata(&source.path).map_err(|e| Error::io(&source.path, e))?;
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
         let validate = key(&[

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::video::IndexOptions;
 use crate::{Error, Result, VideoId};
 
 /// A file to index, under its own absolute name.
@@ -25,6 +26,16 @@ impl Source {
         let text = to_text(&resolved);
         let id = VideoId::of_source(text.as_bytes());
         Ok(Self { path: resolved, text, id })
+    }
+
+    /// The file of these options, under the name that they give it.
+    pub(crate) fn of_options(options: &IndexOptions) -> Result<Self> {
+        let Some(text) = &options.source else { return Self::of(&options.path) };
+        if text.is_empty() {
+            return Err(Error::invalid("source", "it is empty"));
+        }
+        let path = std::path::absolute(&options.path).map_err(|e| Error::io(&options.path, e))?;
+        Ok(Self { path, text: text.clone(), id: VideoId::of_source(text.as_bytes()) })
     }
 
     /// The file's name without its last extension; bytes that are not UTF-8 as `\xNN`.

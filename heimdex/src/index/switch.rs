@@ -63,6 +63,21 @@ impl Pipeline {
         Ok(video)
     }
 
+    /// Gives a record another title and description, with the key that an index made anew would have.
+    pub(crate) fn describe(&self, video: &mut VideoRecord, title: &str, description: &str) {
+        let kept = |name: &str| video.settings.get(name).cloned().unwrap_or_default();
+        let (keyframes, scenes, before) = (kept(KEYFRAMES_KEY), kept(SCENES_KEY), kept(INDEX_KEY));
+        let key = |title: &str, description: &str| {
+            self.model_keys(keyframes.clone(), scenes.clone(), title, description).commit
+        };
+        // Where other models made it, it stays to be made again.
+        if key(&video.title, &video.description) == before {
+            video.settings.insert(INDEX_KEY.to_owned(), key(title, description));
+        }
+        title.clone_into(&mut video.title);
+        description.clone_into(&mut video.description);
+    }
+
     /// Whether what is staged for a video is what [`remake`](Self::remake) would make.
     fn is_remade(&self, video: &VideoRecord, staged: &BTreeMap<String, String>) -> bool {
         let key = |key: &str| video.settings.get(key).cloned().unwrap_or_default();

@@ -33,6 +33,10 @@ pub struct IndexOptions {
     pub subtitles: Option<PathBuf>,
     /// Does all stages again, even where the index is up to date.
     pub force: bool,
+    /// What the video is known by in place of its path, such as the address it was got from. Its id
+    /// follows from this, so the file may lie anywhere.
+    #[serde(skip)]
+    pub source: Option<String>,
 }
 
 /// How indexing a video ended.
@@ -135,7 +139,7 @@ pub(crate) fn index_video(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<IndexReport> {
     let begun = Instant::now();
-    let source = Source::of(&options.path)?;
+    let source = Source::of_options(options)?;
     let kept = Kept { store: &**store, library, video: source.id, runtime, forget: options.force };
     runtime.block_on(check_models(pipeline, &**store, library, Some(source.id)))?;
     let before = runtime.block_on(store.video(library, source.id))?;
@@ -266,7 +270,7 @@ fn report(index: &crate::store::IndexedVideo, outcome: IndexOutcome) -> IndexRep
 /// The video that these options are about, listed before anything is known of it.
 #[cfg(feature = "postgres")]
 pub(crate) fn placeholder_of(options: &IndexOptions) -> Result<VideoRecord> {
-    let mut video = placeholder(&Source::of(&options.path)?, options);
+    let mut video = placeholder(&Source::of_options(options)?, options);
     video.state = VideoState::Validating;
     Ok(video)
 }

@@ -25,7 +25,8 @@ const PICTURE_QUALITY: f32 = 90.0;
 #[derive(Clone)]
 pub struct Thumbnails {
     store: Arc<dyn ObjectStore>,
-    folder: PathBuf,
+    /// Where it is a folder, which may hold files that were never finished.
+    folder: Option<PathBuf>,
 }
 
 impl fmt::Debug for Thumbnails {
@@ -43,7 +44,12 @@ impl Thumbnails {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed("opening the folder", e))?;
-        Ok(Self { store: Arc::new(store), folder: folder.to_owned() })
+        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()) })
+    }
+
+    /// In an object store, such as a bucket.
+    pub fn in_store(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, folder: None }
     }
 
     /// Width of a thumbnail in pixels.
@@ -101,9 +107,19 @@ impl Thumbnails {
     /// Deletes everything that is kept of a video, files that were never finished included.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) when something cannot be deleted.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`Store`](crate::ErrorKind::Store) when something cannot
+    /// be deleted.
     pub async fn clear(&self, video: VideoId) -> Result<()> {
-        let folder = self.folder.join(video.to_string());
+        let Some(folder) = &self.folder else {
+            let listed = self.store.list(Some(&Key::from(video.to_string())));
+            let keys: Vec<String> = listed
+                .map_ok(|found| found.location.to_string())
+                .try_collect()
+                .await
+                .map_err(|e| failed("listing thumbnails", e))?;
+            return self.delete(&keys).await;
+        };
+        let folder = folder.join(video.to_string());
         match tokio::fs::remove_dir_all(&folder).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&folder, error)),
             _ => Ok(()),
@@ -113,7 +129,9 @@ impl Thumbnails {
     /// Deletes what a process that was killed while it wrote has left of a video. Nobody else may be
     /// writing.
     pub(crate) async fn forget_unfinished(&self, video: VideoId) -> Result<()> {
-        let folder = self.folder.join(video.to_string());
+        // An object store shows nothing until it is whole.
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let folder = folder.join(video.to_string());
         let failed = |error| Error::io(&folder, error);
         let mut files = match tokio::fs::read_dir(&folder).await {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

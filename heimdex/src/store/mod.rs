@@ -24,7 +24,7 @@ pub use contract::{
 #[cfg(all(feature = "media", feature = "postgres"))]
 pub(crate) use postgres::{Ended, Heard, Held, Recorded};
 #[cfg(feature = "postgres")]
-pub use postgres::{IndexTask, Job, JobState, PostgresStore};
+pub use postgres::{Change, Changes, IndexTask, Job, JobState, PostgresStore, Standing};
 pub use sidecar::{read_sidecar, sidecar, write_sidecar};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

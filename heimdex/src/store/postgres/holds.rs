@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::jobs::{Job, job, mark_video};
 use super::write::{Turn, take_turn};
 use super::{PostgresStore, failed, storable};
-use crate::{Error, ErrorKind, LibraryId, Result, VideoId};
+use crate::{Error, ErrorKind, LibraryId, Progress, Result, VideoId};
 
 /// How often a job may fail: once, and two more times.
 const MOST_FAILURES: i32 = 3;
@@ -57,37 +57,39 @@ pub(crate) enum Recorded {
 }
 
 impl PostgresStore {
-    /// Takes the job that waits longest, or one whose worker fell silent.
+    /// Takes the job that waits longest, or one whose worker fell silent: of one library, or of all.
     pub(crate) async fn take_job(
         &self,
-        library: LibraryId,
+        library: impl Into<Option<LibraryId>>,
         worker: &str,
         lease: Duration,
     ) -> Result<Option<Held>> {
+        let library = library.into().map(|library| library.0);
         self.bury_lost(library).await?;
         let failed = failed("taking a job");
         let row = sqlx::query(
             "UPDATE jobs j SET state = 'running', worker = $2, hold = gen_random_uuid(),
                  leased_until = now() + $3 * interval '1 microsecond',
                  losses = losses + CASE WHEN state = 'running' THEN 1 ELSE 0 END
-             WHERE library_id = $1 AND job_id = (SELECT job_id FROM jobs WHERE library_id = $1
+             WHERE (library_id, job_id) = (SELECT library_id, job_id FROM jobs WHERE ($1 IS NULL OR library_id = $1)
                  AND (state = 'queued' AND run_at <= now() OR state = 'running' AND leased_until < now())
                  ORDER BY run_at, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
              RETURNING *",
         )
-        .bind(library.0)
+        .bind(library)
         .bind(storable(worker))
         .bind(micros(lease))
         .fetch_optional(&self.pool)
         .await
         .map_err(&failed)?;
         let Some(row) = row else { return Ok(None) };
+        let library = LibraryId(row.try_get("library_id").map_err(&failed)?);
         let held = Held { library, hold: row.try_get("hold").map_err(&failed)?, job: job(&row)? };
         // For people alone, so nothing waits for it: the video's row may be in other hands.
         let shown = sqlx::query(
             "UPDATE videos SET state = 'processing' WHERE library_id = $1 AND video_id = $2 AND NOT searchable",
         )
-        .bind(library.0)
+        .bind(held.library.0)
         .bind(held.job.video.0)
         .execute(&self.pool)
         .await;
@@ -98,18 +100,19 @@ impl PostgresStore {
     }
 
     /// Jobs that lost too many workers are dead.
-    async fn bury_lost(&self, library: LibraryId) -> Result<()> {
+    async fn bury_lost(&self, library: Option<Uuid>) -> Result<()> {
         let failed = failed("ending lost jobs");
-        let lost: Vec<(i64, Uuid)> = sqlx::query_as(
-            "SELECT job_id, video_id FROM jobs
-             WHERE library_id = $1 AND state = 'running' AND leased_until < now() AND losses + 1 >= $2",
+        let lost: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
+            "SELECT library_id, job_id, video_id FROM jobs
+             WHERE ($1 IS NULL OR library_id = $1) AND state = 'running' AND leased_until < now() AND losses + 1 >= $2",
         )
-        .bind(library.0)
+        .bind(library)
         .bind(MOST_LOSSES)
         .fetch_all(&self.pool)
         .await
         .map_err(&failed)?;
-        for (job, video) in lost {
+        for (library, job, video) in lost {
+            let library = LibraryId(library);
             let mut tx = self.pool.begin().await.map_err(&failed)?;
             take_turn(&mut tx, library, VideoId(video), Turn::OfVideo).await?;
             let buried = sqlx::query(
@@ -152,6 +155,25 @@ impl PostgresStore {
         })
     }
 
+    /// Tells how far a job is. Never goes backwards, whoever worked on it before.
+    pub(crate) async fn record_progress(&self, held: &Held, progress: Progress) -> Result<()> {
+        sqlx::query(
+            "UPDATE jobs SET stage = $4, stage_fraction = $5, fraction = $6
+             WHERE library_id = $1 AND job_id = $2 AND hold = $3 AND state = 'running'
+                 AND coalesce(fraction, 0) <= $6",
+        )
+        .bind(held.library.0)
+        .bind(held.job.id)
+        .bind(held.hold)
+        .bind(progress.stage.as_str())
+        .bind(progress.stage_fraction)
+        .bind(progress.fraction)
+        .execute(&self.pool)
+        .await
+        .map(|_| ())
+        .map_err(failed("recording progress"))
+    }
+
     /// Records how work on a job ended, with what that means for its video, in one transaction.
     pub(crate) async fn end_job(
         &self,
@@ -191,7 +213,10 @@ impl PostgresStore {
             "UPDATE jobs SET state = $3, task = coalesce(next_task, task), next_task = NULL, failures = $4,
                  error_kind = $5, error = $6, hold = NULL, leased_until = NULL,
                  run_at = now() + $7 * interval '1 microsecond',
-                 ended_at = CASE WHEN $3 <> 'queued' THEN now() END
+                 ended_at = CASE WHEN $3 <> 'queued' THEN now() END,
+                 stage = CASE WHEN $8 THEN NULL WHEN $3 = 'done' THEN 'commit' ELSE stage END,
+                 stage_fraction = CASE WHEN $8 THEN NULL WHEN $3 = 'done' THEN 1 ELSE stage_fraction END,
+                 fraction = CASE WHEN $8 THEN NULL WHEN $3 = 'done' THEN 1 ELSE fraction END
              WHERE library_id = $1 AND job_id = $2",
         )
         .bind(held.library.0)
@@ -201,6 +226,7 @@ impl PostgresStore {
         .bind(error.map(|e| e.kind().as_str()))
         .bind(error.map(|e| storable(&e.to_string())))
         .bind(micros(wait))
+        .bind(again)
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
@@ -215,12 +241,22 @@ impl PostgresStore {
         Ok(Recorded::Yes)
     }
 
-    /// Whether jobs wait or run.
-    pub(crate) async fn has_open_jobs(&self, library: LibraryId) -> Result<bool> {
+    /// Libraries whose deletions left files, at most 1000.
+    pub(crate) async fn libraries_with_leftovers(&self) -> Result<Vec<LibraryId>> {
+        sqlx::query_scalar("SELECT DISTINCT library_id FROM leftovers LIMIT 1000")
+            .fetch_all(&self.pool)
+            .await
+            .map(|found| found.into_iter().map(LibraryId).collect())
+            .map_err(failed("reading what is left to delete"))
+    }
+
+    /// Whether jobs wait or run: of one library, or of all.
+    pub(crate) async fn has_open_jobs(&self, library: Option<LibraryId>) -> Result<bool> {
         sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE library_id = $1 AND state IN ('queued', 'running'))",
+            "SELECT EXISTS (SELECT 1 FROM jobs
+             WHERE ($1 IS NULL OR library_id = $1) AND state IN ('queued', 'running'))",
         )
-        .bind(library.0)
+        .bind(library.map(|library| library.0))
         .fetch_one(&self.pool)
         .await
         .map_err(failed("reading jobs"))

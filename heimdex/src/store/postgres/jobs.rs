@@ -13,7 +13,7 @@ use super::write::{Turn, Tx, set_state_in, take_turn};
 use super::{PostgresStore, failed, json, unreadable};
 use crate::store::parts::variant_name;
 use crate::store::{VideoRecord, VideoState};
-use crate::{ErrorKind, LibraryId, Result, VideoId};
+use crate::{ErrorKind, LibraryId, Progress, Result, VideoId};
 
 /// Jobs that are listed at most.
 const LISTED: i64 = 1000;
@@ -53,7 +53,7 @@ pub enum JobState {
 }
 
 /// A job of the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Job {
     /// Its number.
@@ -74,6 +74,8 @@ pub struct Job {
     pub error_kind: Option<ErrorKind>,
     /// Text of the last failure.
     pub error: Option<String>,
+    /// How far it is, told twice a second; `None` until a worker has begun.
+    pub progress: Option<Progress>,
 }
 
 impl PostgresStore {
@@ -84,22 +86,47 @@ impl PostgresStore {
     /// # Errors
     /// [`ErrorKind::Store`].
     pub async fn enqueue(&self, library: LibraryId, video: &VideoRecord, task: &IndexTask) -> Result<i64> {
+        let mut tx = self.begin().await?;
+        let job = Self::enqueue_in(&mut tx, library, video, task).await?;
+        tx.commit().await.map_err(failed("queueing a video"))?;
+        Ok(job)
+    }
+
+    /// A transaction of this database, for rows of your own that have to be written together with a
+    /// job. Names without a schema mean the tables of Heimdex in it; yours need theirs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        self.pool.begin().await.map_err(failed("beginning a transaction"))
+    }
+
+    /// As [`enqueue`](Self::enqueue), as a part of a transaction that [`begin`](Self::begin) gave. Other
+    /// writers of the video wait until it ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]; the transaction is good for nothing then.
+    pub async fn enqueue_in(
+        tx: &mut Tx<'_>,
+        library: LibraryId,
+        video: &VideoRecord,
+        task: &IndexTask,
+    ) -> Result<i64> {
         let failed = failed("queueing a video");
-        let mut tx = self.pool.begin().await.map_err(&failed)?;
-        take_turn(&mut tx, library, video.id, Turn::OfVideo).await?;
+        take_turn(tx, library, video.id, Turn::OfVideo).await?;
         // An index that is there stays what it is until there is a new one.
         let indexed: Option<bool> = sqlx::query_scalar(
             "SELECT state = 'indexed' AND searchable FROM videos WHERE library_id = $1 AND video_id = $2",
         )
         .bind(library.0)
         .bind(video.id.0)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await
         .map_err(&failed)?;
         if indexed != Some(true) {
-            set_state_in(&mut tx, library, video).await?;
+            set_state_in(tx, library, video).await?;
         }
-        let job = sqlx::query_scalar(
+        sqlx::query_scalar(
             "INSERT INTO jobs (library_id, video_id, task) VALUES ($1, $2, $3)
              ON CONFLICT (library_id, video_id) WHERE state IN ('queued', 'running')
              DO UPDATE SET task = CASE WHEN jobs.state = 'queued' THEN excluded.task ELSE jobs.task END,
@@ -109,11 +136,9 @@ impl PostgresStore {
         .bind(library.0)
         .bind(video.id.0)
         .bind(json(task)?)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await
-        .map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
-        Ok(job)
+        .map_err(&failed)
     }
 
     /// The jobs of a library, the newest first, at most 1000; those in one state where it is given.
@@ -177,7 +202,7 @@ impl PostgresStore {
     pub async fn retry_job(&self, library: LibraryId, job: i64) -> Result<bool> {
         sqlx::query(
             "UPDATE jobs j SET state = 'queued', cancelled = false, failures = 0, losses = 0, run_at = now(),
-                 ended_at = NULL
+                 ended_at = NULL, stage = NULL, stage_fraction = NULL, fraction = NULL
              WHERE library_id = $1 AND job_id = $2 AND state IN ('dead', 'cancelled') AND NOT EXISTS
                  (SELECT 1 FROM jobs o WHERE o.library_id = j.library_id AND o.video_id = j.video_id
                   AND o.state IN ('queued', 'running'))",
@@ -231,5 +256,17 @@ pub(super) fn job(row: &PgRow) -> Result<Job> {
             .map(|kind| serde_json::from_value(named(kind)).map_err(unreadable("error_kind")))
             .transpose()?,
         error: row.try_get("error").map_err(&failed)?,
+        progress: progress(row)?,
     })
+}
+
+fn progress(row: &PgRow) -> Result<Option<Progress>> {
+    let failed = failed("reading a job's progress");
+    let stage: Option<String> = row.try_get("stage").map_err(&failed)?;
+    let Some(stage) = stage else { return Ok(None) };
+    Ok(Some(Progress {
+        stage: serde_json::from_value(serde_json::Value::from(stage)).map_err(unreadable("stage"))?,
+        stage_fraction: row.try_get("stage_fraction").map_err(&failed)?,
+        fraction: row.try_get("fraction").map_err(&failed)?,
+    }))
 }

@@ -1,6 +1,7 @@
 //! The store of a team: Postgres with pgvector.
 
 mod filter;
+mod changes;
 #[cfg(feature = "media")]
 mod holds;
 mod indexes;
@@ -8,6 +9,7 @@ mod jobs;
 mod read;
 mod schema;
 mod staged;
+mod standing;
 mod tags;
 mod vectors;
 mod words;
@@ -16,9 +18,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, Changes};
 #[cfg(feature = "media")]
 pub(crate) use holds::{Ended, Heard, Held, Recorded};
 pub use jobs::{IndexTask, Job, JobState};
+pub use standing::Standing;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,16 +6,17 @@ use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 
-use super::{failed, scene_number, unreadable};
+use super::{PostgresStore, failed, scene_number, unreadable};
 use crate::embed::{EmbedSpec, Vector};
 use crate::keyframes::Keyframe;
 use crate::scenes::Scene;
 use crate::shots::Shot;
 use crate::store::parts::of_scene;
 use crate::store::{IndexedScene, IndexedVideo, Page, SceneRecord, StageRecord, VectorRow, VideoRecord};
+use crate::transcript::Transcript;
 use crate::{Error, LibraryId, Result, SceneId, Span, Stage, Timestamp, VideoId};
 
-const VIDEO_COLUMNS: &str = "video_id, source, title, description, fingerprint, duration_us, media, language,
+pub(super) const VIDEO_COLUMNS: &str = "video_id, source, title, description, fingerprint, duration_us, media, language,
     created_at, warnings, settings, state, transcript, spaces";
 
 /// A column of a row that our own code wrote.
@@ -27,7 +28,7 @@ where
 }
 
 /// A transaction that sees the database as of one moment: parts of two indexes are never mixed.
-async fn snapshot(pool: &PgPool) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+pub(super) async fn snapshot(pool: &PgPool) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
     pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
 }
 
@@ -52,7 +53,7 @@ fn number(row: &PgRow, column: &'static str) -> Result<u32> {
     scene_number(get(row, column)?)
 }
 
-fn record(row: &PgRow) -> Result<VideoRecord> {
+pub(super) fn record(row: &PgRow) -> Result<VideoRecord> {
     Ok(VideoRecord {
         id: VideoId(get(row, "video_id")?),
         source: get(row, "source")?,
@@ -119,6 +120,41 @@ pub(super) async fn indexed_video(
 ) -> Result<Option<IndexedVideo>> {
     let mut tx = snapshot(pool).await.map_err(failed("reading a video's index"))?;
     index_in(&mut tx, library, video).await
+}
+
+impl PostgresStore {
+    /// What is said in a video, without all else that [`indexed_video`](crate::store::IndexStore::indexed_video)
+    /// reads; `None` when it is not indexed, or nothing looked for words.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn transcript(&self, library: LibraryId, video: VideoId) -> Result<Option<Transcript>> {
+        let failed = failed("reading a transcript");
+        let mut tx = snapshot(&self.pool).await.map_err(&failed)?;
+        let row = sqlx::query(
+            "SELECT transcript, language FROM videos
+             WHERE library_id = $1 AND video_id = $2 AND searchable AND transcript IS NOT NULL",
+        )
+        .bind(library.0)
+        .bind(video.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let segments = sqlx::query(
+            "SELECT segment FROM segments WHERE library_id = $1 AND video_id = $2 ORDER BY ordinal",
+        )
+        .bind(library.0)
+        .bind(video.0)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        Ok(Some(Transcript {
+            source: parsed(&row, "transcript")?,
+            language: get(&row, "language")?,
+            segments: segments.iter().map(|row| parsed(row, "segment")).collect::<Result<_>>()?,
+        }))
+    }
 }
 
 /// As [`indexed_video`], inside a transaction.
@@ -338,18 +374,18 @@ pub(super) async fn stages(pool: &PgPool, library: LibraryId, video: VideoId) ->
     .fetch_all(pool)
     .await
     .map_err(failed("reading stages"))?;
-    rows.iter()
-        .map(|row| {
-            let kind: Option<&str> = get(row, "error_kind")?;
-            Ok(StageRecord {
-                stage: named(get(row, "stage")?, "stage")?,
-                state: named(get(row, "state")?, "state")?,
-                started_us: get(row, "started_us")?,
-                ended_us: get(row, "ended_us")?,
-                reused: get(row, "reused")?,
-                error_kind: kind.map(|kind| named(kind, "error_kind")).transpose()?,
-                error: get(row, "error")?,
-            })
-        })
-        .collect()
+    rows.iter().map(stage).collect()
+}
+
+pub(super) fn stage(row: &PgRow) -> Result<StageRecord> {
+    let kind: Option<&str> = get(row, "error_kind")?;
+    Ok(StageRecord {
+        stage: named(get(row, "stage")?, "stage")?,
+        state: named(get(row, "state")?, "state")?,
+        started_us: get(row, "started_us")?,
+        ended_us: get(row, "ended_us")?,
+        reused: get(row, "reused")?,
+        error_kind: kind.map(|kind| named(kind, "error_kind")).transpose()?,
+        error: get(row, "error")?,
+    })
 }

@@ -10,13 +10,14 @@ use super::failed;
 use crate::{Error, Result};
 
 /// Never edited after a release: a change is a new file.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "initial",
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0001_initial.sql")),
     ),
     (2, "jobs", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0002_jobs.sql"))),
+    (3, "changes", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0003_changes.sql"))),
 ];
 
 /// The columns of a table beside `library_id` and `video_id`, with the types that are bound to them.

@@ -517,4 +517,94 @@ mod queue {
         assert_eq!(store.indexed_video(library(), indexed.video.id).await.unwrap(), Some(indexed));
         store.close().await;
     }
+
+    /// A job that is a part of more is there with the rest, or not at all.
+    #[tokio::test]
+    async fn a_job_is_queued_in_the_callers_transaction() {
+        let (store, _database) = open!();
+        sqlx::query("CREATE TABLE public.mine (name text)").execute(&store.pool).await.unwrap();
+        for (commits, rows) in [(false, 0), (true, 1)] {
+            let mut tx = store.begin().await.unwrap();
+            sqlx::query("INSERT INTO public.mine VALUES ('a')").execute(&mut *tx).await.unwrap();
+            let task = IndexTask { source: "a".into(), ..IndexTask::default() };
+            PostgresStore::enqueue_in(&mut tx, library(), &placeholder("a"), &task).await.unwrap();
+            if commits {
+                tx.commit().await.unwrap();
+            } else {
+                drop(tx);
+            }
+            let mine: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM public.mine").fetch_one(&store.pool).await.unwrap();
+            let jobs = store.jobs(library(), None).await.unwrap().len();
+            assert_eq!((mine, jobs), (rows, rows as usize));
+        }
+        store.close().await;
+    }
+
+    /// One worker for all libraries, and one for its own alone.
+    #[tokio::test]
+    async fn jobs_of_every_library_are_taken() {
+        let (store, _database) = open!();
+        let libraries = [LibraryId::named("a"), LibraryId::named("b")];
+        let task = IndexTask { source: "v".into(), ..IndexTask::default() };
+        for library in libraries {
+            store.enqueue(library, &placeholder("v"), &task).await.unwrap();
+        }
+        assert!(store.has_open_jobs(None).await.unwrap());
+        assert!(!store.has_open_jobs(Some(library())).await.unwrap());
+        assert!(store.take_job(library(), "w", LEASE).await.unwrap().is_none());
+        let mut taken = Vec::new();
+        while let Some(held) = store.take_job(None, "w", LEASE).await.unwrap() {
+            taken.push(held.library);
+            store.end_job(&held, &Ended::Done, LEASE).await.unwrap();
+        }
+        assert_eq!(taken, libraries);
+        assert!(!store.has_open_jobs(None).await.unwrap());
+        store.close().await;
+    }
+
+    /// Progress is seen from elsewhere, never goes backwards, and begins anew with a job that does.
+    #[tokio::test]
+    async fn progress_is_told() {
+        let (store, _database) = open!();
+        let at = |stage, fraction| crate::Progress { stage, stage_fraction: 0.5, fraction };
+        let mut changes = store.changes().await.unwrap();
+        let job = enqueue(&store, "a").await;
+        let seen = async || store.jobs(library(), None).await.unwrap()[0].progress;
+        assert_eq!(seen().await, None);
+        let held = store.take_job(library(), "w", NO_LEASE).await.unwrap().unwrap();
+        store.record_progress(&held, at(Stage::Decode, 0.5)).await.unwrap();
+        store.record_progress(&held, at(Stage::Validate, 0.25)).await.unwrap();
+        assert_eq!(seen().await, Some(at(Stage::Decode, 0.5)));
+        let second = store.take_job(library(), "w", LEASE).await.unwrap().unwrap();
+        store.record_progress(&held, at(Stage::Commit, 0.9)).await.unwrap();
+        assert_eq!(seen().await, Some(at(Stage::Decode, 0.5)), "who lost it says nothing of it");
+        store.end_job(&second, &Ended::Done, LEASE).await.unwrap();
+        let whole = crate::Progress { stage: Stage::Commit, stage_fraction: 1.0, fraction: 1.0 };
+        assert_eq!(seen().await, Some(whole));
+        let id = VideoId::of_source(b"a");
+        let standing = store.standing(library(), &[VideoId::of_source(b"b"), id]).await.unwrap();
+        assert_eq!(standing.len(), 1);
+        assert_eq!((standing[0].video.id, standing[0].job.as_ref().unwrap().id), (id, job));
+        assert!(!standing[0].searchable);
+        assert!(store.standing(LibraryId::named("other"), &[id]).await.unwrap().is_empty());
+        // Each change was told, to whoever listens.
+        let heard = changes.next().await.unwrap().unwrap();
+        assert_eq!((heard.library, heard.video), (library(), id));
+        store.delete_video(library(), id).await.unwrap();
+        store.close().await;
+    }
+
+    /// What is said is read without the rest.
+    #[tokio::test]
+    async fn a_transcript_is_read_alone() {
+        let (store, _database) = open!();
+        let indexed = testing::video("a", 1, &["red car", "rain"]);
+        store.replace_video(library(), &indexed).await.unwrap();
+        let read = store.transcript(library(), indexed.video.id).await.unwrap();
+        assert_eq!(read.as_ref().map(|t| &t.segments), indexed.transcript.as_ref().map(|_| &indexed.segments));
+        assert_eq!(read.map(|t| t.source), indexed.transcript);
+        assert!(store.transcript(LibraryId::named("other"), indexed.video.id).await.unwrap().is_none());
+        store.close().await;
+    }
 }

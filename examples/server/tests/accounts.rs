@@ -1,0 +1,171 @@
+//! Accounts: what signs in, what does not, and sessions that go on and end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Client, Place, Server, answer};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+async fn sign_in(client: &Client, path: &str, email: &str, password: &str) -> (StatusCode, Value) {
+    client.post(path, &json!({"email": email, "password": password})).await
+}
+
+async fn refresh(client: &Client, token: &Value) -> (StatusCode, Value) {
+    client.post("/auth/refresh", &json!({"refresh_token": token})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_rotate_and_a_token_that_comes_twice_ends_them() {
+    let Some(place) = Place::make().await else { return };
+    let server = place.server(&[]).await;
+    let nobody = server.nobody();
+    let (status, first) = sign_in(&nobody, "/auth/register", "Mina@Example.org", "correct horse").await;
+    assert_eq!((status, &first["user"]["email"]), (StatusCode::CREATED, &json!("mina@example.org")));
+    assert_eq!(first["expires_in"], 900);
+    let (status, second) = refresh(&nobody, &first["refresh_token"]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    // Another session of the same user goes on.
+    let (_, other) = sign_in(&nobody, "/auth/login", "mina@example.org", "correct horse").await;
+    let (status, problem) = refresh(&nobody, &first["refresh_token"]).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
+    let (status, _) = refresh(&nobody, &second["refresh_token"]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "the whole family is revoked");
+    let (status, other) = refresh(&nobody, &other["refresh_token"]).await;
+    assert_eq!(status, StatusCode::OK);
+    // Of two that come at once, one is the second.
+    let (a, b) = tokio::join!(refresh(&nobody, &other["refresh_token"]), refresh(&nobody, &other["refresh_token"]));
+    let mut statuses = [a.0.as_u16(), b.0.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401]);
+
+    let (_, last) = sign_in(&nobody, "/auth/login", "mina@example.org", "correct horse").await;
+    let (_, elsewhere) = sign_in(&nobody, "/auth/login", "mina@example.org", "correct horse").await;
+    let out = json!({"refresh_token": last["refresh_token"]});
+    for _ in 0..2 {
+        assert_eq!(nobody.post("/auth/logout", &out).await.0, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(refresh(&nobody, &last["refresh_token"]).await.0, StatusCode::UNAUTHORIZED);
+    let (status, elsewhere) = refresh(&nobody, &elsewhere["refresh_token"]).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, last) = sign_in(&nobody, "/auth/login", "mina@example.org", "correct horse").await;
+    let out = json!({"refresh_token": last["refresh_token"], "everywhere": true});
+    assert_eq!(nobody.post("/auth/logout", &out).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(refresh(&nobody, &elsewhere["refresh_token"]).await.0, StatusCode::UNAUTHORIZED);
+
+    let pool = place.pool().await;
+    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM server.events ORDER BY event_id").fetch_all(&pool).await.unwrap();
+    let counted = events.iter().fold(BTreeMap::<&str, usize>::new(), |mut counted, kind| {
+        *counted.entry(kind).or_default() += 1;
+        counted
+    });
+    assert_eq!((counted["registered"], counted["login"], counted["refresh-token-reused"], counted["logout"]), (1, 4, 2, 2));
+    // Nothing that signs anybody in is kept as it is.
+    let (password, tokens): (String, Vec<Vec<u8>>) = (
+        sqlx::query_scalar("SELECT password FROM server.users").fetch_one(&pool).await.unwrap(),
+        sqlx::query_scalar("SELECT token_hash FROM server.refresh_tokens").fetch_all(&pool).await.unwrap(),
+    );
+    assert!(password.starts_with("$argon2id$"));
+    assert!(tokens.iter().all(|hash| hash.len() == 32));
+    server.end().await;
+}
+
+/// Signing in tells nothing about who has an account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_address_and_a_wrong_password_are_answered_alike() {
+    let Some(place) = Place::make().await else { return };
+    let server = place.server(&[]).await;
+    let nobody = server.nobody();
+    sign_in(&nobody, "/auth/register", "mina@example.org", "correct horse").await;
+    let strip = |mut problem: Value| {
+        problem.as_object_mut().unwrap().remove("request_id");
+        problem
+    };
+    let wrong = sign_in(&nobody, "/auth/login", "mina@example.org", "correct horsf").await;
+    let unknown = sign_in(&nobody, "/auth/login", "nina@example.org", "correct horse").await;
+    assert_eq!(wrong.0, StatusCode::UNAUTHORIZED);
+    assert_eq!((wrong.0, strip(wrong.1)), (unknown.0, strip(unknown.1)));
+    let (status, problem) = sign_in(&nobody, "/auth/register", "MINA@example.org", "another horse").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("cannot-register")));
+    server.end().await;
+}
+
+/// Guessing is slowed down for all processes together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_are_counted_over_all_processes() {
+    let Some(place) = Place::make().await else { return };
+    let few = [("LOGINS_PER_MINUTE", "3"), ("REQUESTS_PER_SECOND", "2"), ("ROLE", "api")];
+    let servers = [place.server(&few).await, place.server(&few).await];
+    let mut statuses = Vec::new();
+    for n in 0..5 {
+        let (status, _) = sign_in(&servers[n % 2].nobody(), "/auth/login", "mina@example.org", "guess number 1").await;
+        statuses.push(status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    // And requests of one address by each process: a burst passes, then no more.
+    let nobody = servers[0].nobody();
+    let mut refused = None;
+    for _ in 0..200 {
+        let response = nobody.request(Method::GET, "/auth/config").send().await.unwrap();
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("a limit");
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(answer(refused).await.1["code"], "too-many-requests");
+    for server in servers {
+        server.end().await;
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Claims {
+    sub: &'static str,
+    aud: &'static str,
+    iss: &'static str,
+    exp: i64,
+}
+
+const SECRET: &str = "a secret of the outside issuer, shared";
+
+/// Accounts may be kept elsewhere: by a shared secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_an_outside_issuer_are_taken() {
+    let Some(place) = Place::make().await else { return };
+    let outside = [("JWT_SECRET", SECRET), ("JWT_AUDIENCE", "videos"), ("JWT_ISSUER", "https://issuer"), ("ROLE", "api")];
+    let server: Server = place.server(&outside).await;
+    let nobody = server.nobody();
+    assert_eq!(nobody.get("/auth/config").await.1["mode"], "external");
+    let (status, problem) = sign_in(&nobody, "/auth/register", "mina@example.org", "correct horse").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_IMPLEMENTED, &json!("accounts-elsewhere")));
+    let soon = chrono::Utc::now().timestamp() + 60;
+    let good = Claims { sub: "mina", aud: "videos", iss: "https://issuer", exp: soon };
+    let sign = |claims: &Claims, algorithm, secret: &str| {
+        encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    };
+    let with = |token: String| Client { token: Some(token), ..nobody.clone() };
+    let mina = with(sign(&good, Algorithm::HS256, SECRET));
+    let (status, me) = mina.get("/auth/me").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(mina.get("/auth/me").await.1["user"]["id"], me["user"]["id"], "one account, whenever they come");
+    let other = with(sign(&Claims { sub: "other", ..good }, Algorithm::HS256, SECRET));
+    assert_ne!(other.get("/auth/me").await.1["user"]["id"], me["user"]["id"]);
+    let good = || Claims { sub: "mina", aud: "videos", iss: "https://issuer", exp: soon };
+    for token in [
+        sign(&good(), Algorithm::HS256, "another secret"),
+        sign(&good(), Algorithm::HS384, SECRET),
+        sign(&Claims { aud: "music", ..good() }, Algorithm::HS256, SECRET),
+        sign(&Claims { iss: "https://other", ..good() }, Algorithm::HS256, SECRET),
+        sign(&Claims { exp: soon - 3600, ..good() }, Algorithm::HS256, SECRET),
+        sign(&Claims { sub: "", ..good() }, Algorithm::HS256, SECRET),
+    ] {
+        assert_eq!(with(token).get("/auth/me").await.0, StatusCode::UNAUTHORIZED);
+    }
+    server.end().await;
+}

@@ -1,0 +1,28 @@
+// What the server sends and takes, by the types that its OpenAPI document gives.
+
+import type { Operations, Schemas } from '../../../clients/typescript/src/schema.ts'
+
+export type AuthConfig = Schemas['AuthConfig']
+export type Filter = Schemas['FilterShape']
+export type Hit = Schemas['SearchHit']
+export type Me = Schemas['Me']
+export type PartRequest = Schemas['PartRequest']
+export type Playback = Schemas['Playback']
+export type Problem = Schemas['Problem']
+export type Quota = Schemas['Quota']
+export type Scene = Schemas['SceneView']
+export type SceneId = Schemas['SceneIdShape']
+export type SceneList = Schemas['SceneList']
+export type SearchPage = Schemas['SearchAnswer']
+export type SearchRequest = Operations['POST /search']['body']
+export type Segment = Schemas['SegmentShape']
+export type SessionTokens = Schemas['Session']
+export type Tag = Schemas['TagShape']
+export type Transcript = Schemas['TranscriptView']
+export type UploadPlan = Schemas['UploadPlan']
+export type UploadState = Schemas['UploadState']
+export type User = Schemas['User']
+export type Video = Schemas['Video']
+export type VideoList = Schemas['VideoList']
+export type VideoStatus = Schemas['VideoStatus']
+export type Word = Schemas['WordShape']
