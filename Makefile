@@ -36,6 +36,7 @@ test:
 	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
 	cargo test --workspace --features heimdex/full --doc
+	$(MAKE) bindings server-test
 	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
 
@@ -64,8 +65,9 @@ faults: setup
 bindings:
 	dev/node
 	git diff --exit-code heimdex-node/native.d.ts
-	cd heimdex-node && npm test
-	venv=$$(dev/python) && cd heimdex-py && PATH="$$venv/bin:$$PATH" HEIMDEX_NODE_BUILT=1 python -m pytest -q tests
+	url=$${DATABASE_URL:-$$(dev/postgres)} && cd heimdex-node && DATABASE_URL=$$url npm test
+	url=$${DATABASE_URL:-$$(dev/postgres)} && venv=$$(dev/python) && cd heimdex-py && \
+	PATH="$$venv/bin:$$PATH" HEIMDEX_NODE_BUILT=1 DATABASE_URL=$$url python -m pytest -q tests
 
 bench:
 	dev/setup bench
