@@ -20,7 +20,7 @@ import { Sign } from './pages/sign.tsx'
 import { dropPicture, usePicture } from './picture.ts'
 import { online } from './online.ts'
 import { address, go, route } from './route.ts'
-import { startSearching } from './search.ts'
+import { searchAgain, searchFailure, startSearching } from './search.ts'
 import { text } from './strings.ts'
 import { askForLimits, stopAll } from './upload/queue.ts'
 
@@ -54,9 +54,11 @@ function Inside() {
     const stopSearching = startSearching()
     addEventListener('keydown', onKey)
     addEventListener('paste', onPaste)
+    addEventListener('online', onOnline)
     return () => {
       removeEventListener('keydown', onKey)
       removeEventListener('paste', onPaste)
+      removeEventListener('online', onOnline)
       stopSearching()
       library.close()
       stopAll()
@@ -141,6 +143,12 @@ function onKey(event: KeyboardEvent): void {
       return
   }
   event.preventDefault()
+}
+
+/** What failed without a connection is asked for again. */
+function onOnline(): void {
+  if (searchFailure.peek()) searchAgain()
+  if (library.failure.peek()) void library.load()
 }
 
 function onPaste(event: ClipboardEvent): void {

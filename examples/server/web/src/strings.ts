@@ -75,7 +75,7 @@ export const text = {
     emptyLead: 'Drop videos anywhere on this page, or choose some. They are indexed in the background and can then be searched.',
     choose: 'Choose videos',
     drop: 'Drop to upload',
-    dropLead: 'Several at once is fine.',
+    dropLead: 'Several at once is fine. A single picture is searched for instead.',
     ready: 'Ready',
     waiting: 'Waiting for its turn',
     cancelled: 'Stopped',
@@ -230,6 +230,7 @@ export const text = {
 
   errors: {
     title: 'Something went wrong',
+    noConnection: 'No connection',
     network: 'The server cannot be reached. Check the connection and try again.',
     offline: 'You are offline. This works again when the connection is back.',
     banner: 'No connection to the server. What is shown may be old.',

@@ -11,7 +11,6 @@ import { KeyList } from '../parts/keys.tsx'
 import { say } from '../parts/notices.tsx'
 import { text } from '../strings.ts'
 import { theme, type Theme } from '../theme.ts'
-import { stopAll } from '../upload/queue.ts'
 import type { Quota } from '../api/types.ts'
 
 export function Account() {
@@ -24,7 +23,6 @@ export function Account() {
   }, [])
   const leave = async (everywhere: boolean) => {
     try {
-      stopAll()
       await end(everywhere)
     } catch (error) {
       say(sentence(error), 'bad')
@@ -36,7 +34,7 @@ export function Account() {
         <PageTitle>{text.account.title}</PageTitle>
       </header>
       <section class="panel">
-        <p class="account-line"><Icon name="user" /> <strong>{user.value?.email}</strong></p>
+        <p class="account-line"><Icon name="user" /> <strong>{user.value?.email ?? user.value?.id}</strong></p>
         {failure !== null && <Broken error={failure} />}
         {quota && (
           <>
