@@ -128,7 +128,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Video {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found("video"))?;
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("video"))?;
         text.parse().map(Self).map_err(|_| Problem::not_found("video"))
     }
 }

@@ -48,7 +48,8 @@ impl Peer {
         if hops == 0 {
             return direct;
         }
-        let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded =
+            parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let all: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // Each proxy adds whom it heard from; what stands before ours could be anybody's invention.
         let client = all.len().checked_sub(hops).and_then(|at| all.get(at)).and_then(|ip| ip.parse().ok());
@@ -183,7 +184,10 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let service = service(router.clone(), peer);
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES).max_headers(HEADERS);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(HEADERS);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             metrics::gauge!("http_connections").increment(1);

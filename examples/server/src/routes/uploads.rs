@@ -56,7 +56,11 @@ pub(super) fn text(field: &'static str, text: &str, most: usize) -> Answer<Strin
         return Err(Problem::invalid(field, format!("is longer than {most} characters")));
     }
     let plain = !text.chars().any(|c| c == '\0');
-    if plain { Ok(text.to_owned()) } else { Err(Problem::invalid(field, "holds a character that no text has")) }
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::invalid(field, "holds a character that no text has"))
+    }
 }
 
 /// Begins an upload.
@@ -107,7 +111,10 @@ async fn init(
 
     let mut tx = app.pool.begin().await?;
     // Uploads that begin at once count each other.
-    sqlx::query("SELECT FROM server.users WHERE user_id = $1 FOR UPDATE").bind(by.user).execute(&mut *tx).await?;
+    sqlx::query("SELECT FROM server.users WHERE user_id = $1 FOR UPDATE")
+        .bind(by.user)
+        .execute(&mut *tx)
+        .await?;
     let quota = quota(&app, &mut *tx, by).await?;
     let over = |field: &'static str, detail: String| {
         let problem = Problem::new(StatusCode::FORBIDDEN, "quota", detail);
@@ -118,7 +125,8 @@ async fn init(
         return Err(over("videos", format!("you have {} videos, and may have no more", quota.videos)));
     }
     if quota.bytes.saturating_add(init.bytes) > quota.max_bytes {
-        let detail = format!("you use {} of {} bytes; delete some videos first", quota.bytes, quota.max_bytes);
+        let detail =
+            format!("you use {} of {} bytes; delete some videos first", quota.bytes, quota.max_bytes);
         return Err(over("bytes", detail));
     }
     // Whatever becomes of the rest, this is found again and removed when its time is over.
@@ -204,19 +212,26 @@ async fn accept(app: &App, by: SignedIn, peer: Peer, row: &VideoRow, sent: &Uplo
             let expected = upload.bytes_of(number);
             match parts.get(&number) {
                 None => {
-                    return Err(Problem::conflict("part-missing", format!("part {number} is not there; send it")));
+                    return Err(Problem::conflict(
+                        "part-missing",
+                        format!("part {number} is not there; send it"),
+                    ));
                 }
                 Some(part) if part.bytes != expected => {
-                    let detail =
-                        format!("part {number} has {} bytes in place of {expected}; send it again", part.bytes);
+                    let detail = format!(
+                        "part {number} has {} bytes in place of {expected}; send it again",
+                        part.bytes
+                    );
                     return Err(Problem::conflict("part-size", detail));
                 }
                 Some(_) => {}
             }
         }
-        if let Some(wrong) = sent.parts.iter().find(|sent| {
-            parts.get(&sent.number).is_none_or(|part| part.etag != sent.etag.trim_matches('"'))
-        }) {
+        if let Some(wrong) = sent
+            .parts
+            .iter()
+            .find(|sent| parts.get(&sent.number).is_none_or(|part| part.etag != sent.etag.trim_matches('"')))
+        {
             let detail = format!("part {} is not the one that was sent; send it again", wrong.number);
             return Err(Problem::conflict("part-changed", detail));
         }
@@ -246,7 +261,11 @@ async fn accept(app: &App, by: SignedIn, peer: Peer, row: &VideoRow, sent: &Uplo
     .await?;
     if accepted.rows_affected() > 0 {
         enqueue(&mut tx, by, row).await?;
-        audit::write(&mut *tx, &Event::new("upload-completed").user(by.user).from(peer.0).video(row.video_id)).await?;
+        audit::write(
+            &mut *tx,
+            &Event::new("upload-completed").user(by.user).from(peer.0).video(row.video_id),
+        )
+        .await?;
         tx.commit().await?;
         metrics::counter!("uploads_accepted_total").increment(1);
         metrics::counter!("uploads_accepted_bytes_total").increment(upload.bytes);
