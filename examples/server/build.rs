@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     code.push_str("];\nconst DOCS_HASHES: [&str; 3] = [");
     for name in ["docs.html", "docs.js", "docs.css"] {
-        write!(code, "{:?}, ", blake3::hash(&std::fs::read(root.join("src/docs").join(name))?).to_hex().as_str())?;
+        write!(
+            code,
+            "{:?}, ",
+            blake3::hash(&std::fs::read(root.join("src/docs").join(name))?).to_hex().as_str()
+        )?;
     }
     code.push_str("];\n");
     std::fs::write(PathBuf::from(std::env::var("OUT_DIR")?).join("assets.rs"), code)?;
