@@ -1,6 +1,6 @@
 // The frame of the page: who may see what, the bar on top, the keys that work everywhere.
 
-import { useEffect } from 'preact/hooks'
+import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { reachable } from './api/client.ts'
 import { sessionState, start, startFailure, user } from './api/session.ts'
 import * as library from './library.ts'
@@ -52,6 +52,15 @@ function Inside() {
     library.open()
     void askForLimits()
     const stopSearching = startSearching()
+    return () => {
+      stopSearching()
+      library.close()
+      stopAll()
+      dropPicture()
+    }
+  }, [])
+  // The keys work from the moment that the page is seen.
+  useLayoutEffect(() => {
     addEventListener('keydown', onKey)
     addEventListener('paste', onPaste)
     addEventListener('online', onOnline)
@@ -59,10 +68,6 @@ function Inside() {
       removeEventListener('keydown', onKey)
       removeEventListener('paste', onPaste)
       removeEventListener('online', onOnline)
-      stopSearching()
-      library.close()
-      stopAll()
-      dropPicture()
     }
   }, [])
   const { name, id } = route.value

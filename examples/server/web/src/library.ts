@@ -5,6 +5,7 @@ import * as api from './api/client.ts'
 import { follow } from './api/events.ts'
 import { isAbort } from './api/problem.ts'
 import { say } from './parts/notices.tsx'
+import { route } from './route.ts'
 import { text } from './strings.ts'
 import type { Video, VideoStatus } from './api/types.ts'
 
@@ -93,8 +94,10 @@ export function apply(status: VideoStatus): void {
   if (known.state !== status.state) {
     // What only an indexed video has, such as its picture and length.
     if (status.state === 'indexed' || status.state === 'failed') void refresh(status.id)
-    if (status.state === 'indexed') say(text.library.nowReady(known.title || text.library.untitled))
-    if (status.state === 'failed') say(text.library.nowFailed(known.title || text.library.untitled), 'bad')
+    const seen = route.peek().name === 'library'
+    const title = known.title || text.library.untitled
+    if (status.state === 'indexed') say(text.library.nowReady(title), 'good', seen)
+    if (status.state === 'failed') say(text.library.nowFailed(title), 'bad', seen)
   }
 }
 

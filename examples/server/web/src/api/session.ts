@@ -74,7 +74,8 @@ export async function start(): Promise<void> {
       return
     }
   }
-  if (!session) leave(null)
+  // Unless it was just refused, which says why.
+  if (!session && sessionState.peek() !== 'out') leave(null)
 }
 
 /** Begins a session with what signing in or registering gave. */

@@ -9,6 +9,7 @@ import { Bar, Broken, PageTitle } from '../parts/common.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { KeyList } from '../parts/keys.tsx'
 import { say } from '../parts/notices.tsx'
+import { address, replace } from '../route.ts'
 import { text } from '../strings.ts'
 import { theme, type Theme } from '../theme.ts'
 import type { Quota } from '../api/types.ts'
@@ -24,6 +25,8 @@ export function Account() {
   const leave = async (everywhere: boolean) => {
     try {
       await end(everywhere)
+      // Whoever signs in next begins at the beginning.
+      replace(address('library'))
     } catch (error) {
       say(sentence(error), 'bad')
     }
