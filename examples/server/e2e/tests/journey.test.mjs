@@ -69,6 +69,7 @@ test('uploading two videos and something else, and watching them become searchab
     const failed = await page.locator('.card[data-state=failed]').count()
     return refused + failed > 0
   }, 'what is no video is refused')
+  await until(async () => (await page.locator('.card[data-state=uploading]').count()) === 0, 'nothing is left of it')
   await mina.shot('refused')
   if (await page.locator('.upload.failed').count()) {
     await page.getByRole('button', { name: 'Cancel: notes.mp4' }).click()

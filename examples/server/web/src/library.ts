@@ -3,7 +3,7 @@
 import { computed, signal } from '@preact/signals'
 import * as api from './api/client.ts'
 import { follow } from './api/events.ts'
-import { isAbort } from './api/problem.ts'
+import { Failure, isAbort } from './api/problem.ts'
 import { say } from './parts/notices.tsx'
 import { route } from './route.ts'
 import { text } from './strings.ts'
@@ -105,8 +105,9 @@ export function apply(status: VideoStatus): void {
 export async function refresh(id: string): Promise<void> {
   try {
     put(await api.video(id, stop?.signal))
-  } catch {
-    // The next event or visit brings it.
+  } catch (error) {
+    // Whatever else it is, the next event or visit brings it.
+    if (error instanceof Failure && error.status === 404) forget(id)
   }
 }
 
