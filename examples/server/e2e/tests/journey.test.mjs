@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { launch, reader, until } from '../browser.mjs'
-import { forest, frame, kitchen, noVideo } from '../clips.mjs'
+import { broken, forest, frame, kitchen, noVideo } from '../clips.mjs'
 import { startServer } from '../server.mjs'
 
 let server, browser, mina, clip, second
@@ -75,6 +75,25 @@ test('uploading two videos and something else, and watching them become searchab
     await page.getByRole('button', { name: 'Cancel: notes.mp4' }).click()
   }
   await page.locator('.upload').first().waitFor({ state: 'detached' })
+})
+
+test('a video that is broken fails alone, and says why', async () => {
+  const { page } = mina
+  await mina.upload(broken(server.folder, clip))
+  const card = page.locator('.card[data-state=failed]', { hasText: 'Broken' })
+  await card.waitFor()
+  await card.getByRole('button', { name: /^Index again/ }).waitFor()
+  await mina.shot('failed')
+  await mina.accessible('a failed video')
+  await card.getByRole('link').click()
+  await page.getByRole('alert').waitFor()
+  await page.getByRole('list', { name: 'Stages of indexing' }).waitFor()
+  await mina.shot('failed-stages')
+  await mina.accessible('the stages of a failed video')
+  await page.keyboard.press('Escape')
+  await card.getByRole('button', { name: /^Delete/ }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await card.waitFor({ state: 'detached' })
 })
 
 test('searching as one types, with filters and reasons', async () => {

@@ -24,6 +24,8 @@ export const videos = computed<Video[] | undefined>(() => {
 })
 
 let stop: AbortController | null = null
+/** What changed while the list was on its way, which may not show it. */
+const early = new Set<string>()
 
 /** Loads the list and follows changes until `close`. */
 export function open(): void {
@@ -35,6 +37,7 @@ export function open(): void {
 }
 
 export function close(): void {
+  early.clear()
   stop?.abort()
   stop = null
   byId.value = undefined
@@ -54,6 +57,8 @@ export async function load(signal = stop?.signal): Promise<void> {
     total.value = page.total
     next.value = page.next ?? null
     failure.value = null
+    for (const id of early) if (byId.peek()?.has(id)) void refresh(id)
+    early.clear()
   } catch (error) {
     if (!isAbort(error)) failure.value = error
   } finally {
@@ -81,6 +86,10 @@ export async function loadMore(): Promise<void> {
 
 /** Takes up what is new of a video. */
 export function apply(status: VideoStatus): void {
+  if (!byId.peek()) {
+    early.add(status.id)
+    return
+  }
   const known = byId.peek()?.get(status.id)
   if (status.state === 'deleted') {
     forget(status.id)

@@ -116,6 +116,14 @@ export const text = {
     commit: 'Making it searchable',
   } as Record<string, string>,
 
+  stageStates: {
+    pending: 'waiting',
+    running: 'running',
+    completed: 'done',
+    failed: 'failed',
+    cancelled: 'stopped',
+  } as Record<string, string>,
+
   upload: {
     title: 'Uploads',
     region: 'Uploads in progress',
@@ -203,6 +211,7 @@ export const text = {
     noTranscript: 'Nothing is said in this video.',
     neverListened: 'There is no transcript of this video.',
     transcriptLater: 'The transcript appears when indexing is done.',
+    stages: 'Stages of indexing',
     scenes: 'Scenes',
     scene: (number: number, at: string) => `Scene ${number}, ${at}`,
     gone: 'This video is not here',
