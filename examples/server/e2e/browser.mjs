@@ -99,11 +99,16 @@ async function showInPlace(context, origin, folder) {
   await context.route((url) => url.origin === origin && /^\/($|assets\/|favicon)/.test(url.pathname), async (route) => {
     const { pathname } = new URL(route.request().url())
     const name = pathname === '/' ? 'index.html' : pathname.slice(1)
-    const policy = (await route.fetch({ url: `${origin}/` })).headers()['content-security-policy']
-    await route.fulfill({
-      body: readFileSync(join(folder, name)),
-      headers: { 'content-type': kinds[name.split('.').pop()], 'content-security-policy': policy },
-    })
+    try {
+      const policy = (await route.fetch({ url: `${origin}/` })).headers()['content-security-policy']
+      await route.fulfill({
+        body: readFileSync(join(folder, name)),
+        headers: { 'content-type': kinds[name.split('.').pop()], 'content-security-policy': policy },
+      })
+    } catch {
+      // The server is away, or the page went before the answer came.
+      await route.abort().catch(() => undefined)
+    }
   })
 }
 
