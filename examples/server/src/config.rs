@@ -343,6 +343,10 @@ impl Config {
         if self.database_url.expose().is_empty() {
             return wrong("database_url", "is not set; give the Postgres to use, such as $(dev/postgres)");
         }
+        let postgres = ["postgres://", "postgresql://"];
+        if !postgres.iter().any(|scheme| self.database_url.expose().starts_with(scheme)) {
+            return wrong("database_url", "does not begin with postgres://");
+        }
         if let Err(error) = heimdex::store::PostgresStore::address_of(self.database_url.expose()) {
             return wrong("database_url", &error.to_string());
         }

@@ -78,6 +78,10 @@ async fn limited(body: Body, most: usize) -> Answer<Bytes> {
 /// # Errors
 /// Names what is wrong with it.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    // serde reads an array as a struct whose fields come in order; here every body is an object.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid("body", "is no object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => unfit(&error),
         _ => Problem::new(StatusCode::BAD_REQUEST, "bad-json", format!("the body is no JSON: {error}")),

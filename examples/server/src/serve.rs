@@ -105,14 +105,14 @@ pub async fn answer(mut request: Request, next: Next) -> Response {
     });
     let mut response = answered.await;
     let status = response.status();
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    let problem = response.extensions_mut().remove::<Problem>();
+    let failed = status.is_client_error() || status.is_server_error();
+    if problem.is_some() || (failed && !is_problem(&response)) {
+        // What has none is an answer of axum itself.
+        let problem = problem.unwrap_or_else(|| Problem::of_status(status));
+        let kept = [header::ALLOW, header::CONTENT_RANGE].map(|name| response.headers_mut().remove(name));
         response = problem.render(id);
-    } else if (status.is_client_error() || status.is_server_error()) && !is_problem(&response) {
-        // An answer of axum itself.
-        let allow = response.headers_mut().remove(header::ALLOW);
-        let range = response.headers_mut().remove(header::CONTENT_RANGE);
-        response = Problem::of_status(status).render(id);
-        for (name, value) in [(header::ALLOW, allow), (header::CONTENT_RANGE, range)] {
+        for (name, value) in [header::ALLOW, header::CONTENT_RANGE].into_iter().zip(kept) {
             if let Some(value) = value {
                 response.headers_mut().insert(name, value);
             }

@@ -224,7 +224,6 @@ pub struct PartState {
 pub struct UploadComplete {
     /// What each was answered with; leave out those that you do not know.
     #[serde(default)]
-    #[schema(max_items = 10000)]
     pub parts: Vec<SentPart>,
 }
 

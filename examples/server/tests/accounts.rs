@@ -211,7 +211,8 @@ async fn published_keys_of_an_outside_issuer_are_taken() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, keys).await.unwrap() });
-    let outside = [("JWKS_URL", &*url), ("JWT_AUDIENCE", "videos"), ("JWT_ISSUER", "https://issuer"), ("ROLE", "api")];
+    let outside =
+        [("JWKS_URL", &*url), ("JWT_AUDIENCE", "videos"), ("JWT_ISSUER", "https://issuer"), ("ROLE", "api")];
     let server = place.server(&outside).await;
     let with = |token: &str| Client { token: Some(token.to_owned()), ..server.nobody() };
     let (status, me) = with(SIGNED).get("/auth/me").await;

@@ -97,7 +97,8 @@ async fn two_and_two_serve_one_session() {
     let done: Vec<bool> =
         there["parts"].as_array().unwrap().iter().map(|p| p["done"].as_bool().unwrap()).collect();
     assert_eq!(done, [false, true, false], "{there}");
-    assert_eq!(format!("\"{}\"", there["parts"][1]["etag"].as_str().unwrap()), etag);
+    // This bucket lists no tags.
+    assert_eq!(there["parts"][1]["etag"], "");
     first.send(&there["parts"][0]["request"], chunks[0]).await;
     let (status, problem) = second.post_nothing(&format!("/videos/{id}/upload/complete")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("part-missing")));

@@ -120,6 +120,9 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
 /// # Errors
 /// When the database does not answer.
 pub async fn logout(app: &App, from: IpAddr, logout: &Logout) -> Answer<()> {
+    if logout.refresh_token.is_empty() || logout.refresh_token.len() > 200 {
+        return Err(Problem::invalid("refresh_token", "has to have 1 to 200 characters"));
+    }
     let ended: Option<Uuid> = sqlx::query_scalar(
         "WITH of AS (SELECT s.session_id, s.user_id FROM server.refresh_tokens t
                      JOIN server.sessions s USING (session_id)

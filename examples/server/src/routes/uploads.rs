@@ -92,6 +92,7 @@ async fn init(
     if init.bytes == 0 {
         return Err(Problem::invalid("bytes", "the file is empty"));
     }
+    let bytes = i64::try_from(init.bytes).map_err(|_| Problem::invalid("bytes", "is too large"))?;
     if init.bytes > most {
         let detail = format!("{} bytes are more than the {most} that a video may have", init.bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
@@ -131,7 +132,6 @@ async fn init(
     }
     // Whatever becomes of the rest, this is found again and removed when its time is over.
     upload.multipart = app.storage.begin(&upload).await?;
-    let bytes = i64::try_from(init.bytes).map_err(|_| Problem::invalid("bytes", "is too large"))?;
     let inserted = sqlx::query(
         "INSERT INTO server.videos (user_id, video_id, source, name, content_type, bytes, part_bytes, multipart,
              title, description) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
@@ -207,7 +207,7 @@ async fn accept(app: &App, by: SignedIn, peer: Peer, row: &VideoRow, sent: &Uplo
     let storage = &*app.storage;
     // It may have been put together by one that was killed before it could say so.
     if storage::size(storage, row.video_id).await? != Some(upload.bytes) {
-        let parts = storage.parts(&upload).await?;
+        let mut parts = storage.parts(&upload).await?;
         for number in 1..=upload.parts() {
             let expected = upload.bytes_of(number);
             match parts.get(&number) {
@@ -227,13 +227,17 @@ async fn accept(app: &App, by: SignedIn, peer: Peer, row: &VideoRow, sent: &Uplo
                 Some(_) => {}
             }
         }
-        if let Some(wrong) = sent
-            .parts
-            .iter()
-            .find(|sent| parts.get(&sent.number).is_none_or(|part| part.etag != sent.etag.trim_matches('"')))
-        {
-            let detail = format!("part {} is not the one that was sent; send it again", wrong.number);
-            return Err(Problem::conflict("part-changed", detail));
+        for sent in &sent.parts {
+            let etag = sent.etag.trim_matches('"');
+            match parts.get_mut(&sent.number) {
+                // A bucket that does not list them believes the sender.
+                Some(part) if part.etag.is_empty() => etag.clone_into(&mut part.etag),
+                Some(part) if part.etag == etag => {}
+                _ => {
+                    let detail = format!("part {} is not the one that was sent; send it again", sent.number);
+                    return Err(Problem::conflict("part-changed", detail));
+                }
+            }
         }
         storage.assemble(&upload, &parts).await?;
     }
