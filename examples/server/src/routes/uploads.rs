@@ -203,6 +203,16 @@ async fn complete(
 }
 
 async fn accept(app: &App, by: SignedIn, peer: Peer, row: &VideoRow, sent: &UploadComplete) -> Answer<()> {
+    // One at a time: a bucket puts parts together once.
+    let mut turn = app.pool.begin().await?;
+    let (high, low) = row.video_id.as_u64_pair();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind((high ^ low).cast_signed())
+        .execute(&mut *turn)
+        .await?;
+    if rows::video(&app.pool, by, row.video_id).await?.completed_at.is_some() {
+        return Ok(());
+    }
     let upload = row.upload();
     let storage = &*app.storage;
     // It may have been put together by one that was killed before it could say so.
