@@ -12,18 +12,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     collect(&dist, &mut files)?;
     files.sort();
+    // Copies, so that a page that is built anew meanwhile does not stop the compiler.
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let copies = out.join("web");
+    std::fs::create_dir_all(&copies)?;
     let mut code = String::from("const ASSETS: &[Asset] = &[\n");
-    for file in &files {
+    for (number, file) in files.iter().enumerate() {
         let name = file.strip_prefix(&dist)?.to_str().ok_or("a name that is not UTF-8")?.replace('\\', "/");
-        let hash = blake3::hash(&std::fs::read(file)?).to_hex();
+        let bytes = std::fs::read(file)?;
+        let hash = blake3::hash(&bytes).to_hex();
+        let file = copies.join(number.to_string());
+        std::fs::write(&file, bytes)?;
         writeln!(code, "({name:?}, {:?}, {:?}, include_bytes!({file:?})),", kind(&name), hash.as_str())?;
     }
     code.push_str("];\nconst DOCS_HASHES: [&str; 3] = [");
     for name in ["docs.html", "docs.js", "docs.css"] {
-        write!(code, "{:?}, ", blake3::hash(&std::fs::read(root.join("src/docs").join(name))?).to_hex().as_str())?;
+        write!(
+            code,
+            "{:?}, ",
+            blake3::hash(&std::fs::read(root.join("src/docs").join(name))?).to_hex().as_str()
+        )?;
     }
     code.push_str("];\n");
-    std::fs::write(PathBuf::from(std::env::var("OUT_DIR")?).join("assets.rs"), code)?;
+    std::fs::write(out.join("assets.rs"), code)?;
     Ok(())
 }
 

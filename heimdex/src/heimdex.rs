@@ -491,6 +491,8 @@ async fn on_a_thread<T: Send + 'static>(
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || {
+            // Object stores that speak to the network look for the runtime where they are asked.
+            let _inside = runtime.enter();
             // A receiver that is gone no longer wants the result.
             let _ = send.send(work(&runtime, &own));
         })

@@ -208,13 +208,11 @@ impl Working {
                     boxed(self.job(&held)).await;
                     continue;
                 }
-                Ok(None) if self.until_empty => {
-                    match boxed(self.queue.has_open_jobs(library)).await {
-                        Ok(false) => break,
-                        Ok(true) => {}
-                        Err(error) => tracing::warn!(%error, "the queue does not answer"),
-                    }
-                }
+                Ok(None) if self.until_empty => match boxed(self.queue.has_open_jobs(library)).await {
+                    Ok(false) => break,
+                    Ok(true) => {}
+                    Err(error) => tracing::warn!(%error, "the queue does not answer"),
+                },
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the queue does not answer"),
             }

@@ -38,6 +38,7 @@ export async function reader(browser, server, name, options = {}) {
     if (message.type() === 'error' && !text.startsWith('Failed to load resource')) problems.push(text)
   })
   context.on('weberror', (error) => problems.push(String(error.error())))
+  if (process.env.E2E_PAGE) await showInPlace(context, origin, process.env.E2E_PAGE)
   let picture = 0
   const page = await context.newPage()
   const self = {
@@ -90,6 +91,25 @@ export async function reader(browser, server, name, options = {}) {
     },
   }
   return self
+}
+
+/** While the page is worked on: `E2E_PAGE` is a folder that is shown in place of what is built into the server. */
+async function showInPlace(context, origin, folder) {
+  const kinds = { html: 'text/html', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' }
+  await context.route((url) => url.origin === origin && /^\/($|assets\/|favicon)/.test(url.pathname), async (route) => {
+    const { pathname } = new URL(route.request().url())
+    const name = pathname === '/' ? 'index.html' : pathname.slice(1)
+    try {
+      const policy = (await route.fetch({ url: `${origin}/` })).headers()['content-security-policy']
+      await route.fulfill({
+        body: readFileSync(join(folder, name)),
+        headers: { 'content-type': kinds[name.split('.').pop()], 'content-security-policy': policy },
+      })
+    } catch {
+      // The server is away, or the page went before the answer came.
+      await route.abort().catch(() => undefined)
+    }
+  })
 }
 
 /** Until `check` gives something true. */

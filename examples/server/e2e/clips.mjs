@@ -1,7 +1,7 @@
 // Videos to upload, with subtitles inside, so that what is said is known without a model of speech.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repository } from './server.mjs'
 
@@ -47,6 +47,13 @@ export function kitchen(folder) {
 export function noVideo(folder) {
   const path = join(folder, 'notes.mp4')
   writeFileSync(path, 'This is a text. '.repeat(400))
+  return path
+}
+
+/** The beginning of a video, and nothing behind it. */
+export function broken(folder, video) {
+  const path = join(folder, 'Broken.mp4')
+  writeFileSync(path, Buffer.concat([readFileSync(video).subarray(0, 64), Buffer.alloc(100_000)]))
   return path
 }
 

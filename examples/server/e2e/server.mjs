@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 export const repository = fileURLToPath(new URL('../../..', import.meta.url))
 const fixtures = join(repository, 'heimdex/tests/fixtures')
 const START_MS = 120_000
+const SQL_MS = 60_000
 
 /** Starts `HEIMDEX_SERVER`; `settings` are in the names of its file. */
 export async function startServer(settings = {}) {
@@ -81,7 +82,7 @@ function sql(url, statement) {
   // The socket of dev/postgres, or any server that psql reaches.
   const own = url.includes('?host=/')
   const done = own
-    ? spawnSync(join(repository, 'dev/postgres'), ['psql', '-qAtX', '-c', statement, 'postgres'], { encoding: 'utf8' })
-    : spawnSync('psql', ['-qAtX', url, '-c', statement], { encoding: 'utf8' })
+    ? spawnSync(join(repository, 'dev/postgres'), ['psql', '-qAtX', '-c', statement, 'postgres'], { encoding: 'utf8', timeout: SQL_MS })
+    : spawnSync('psql', ['-qAtX', url, '-c', statement], { encoding: 'utf8', timeout: SQL_MS })
   if (done.status !== 0) throw new Error(`${statement}: ${done.stderr}${done.error ?? ''}`)
 }

@@ -119,7 +119,8 @@ impl App {
         let begun = Instant::now();
         let (looked, vitals) = watch::channel(system::look(&pool, &*storage).await);
         let sample = storage.address("health", "text/plain", PART_LASTS).await.map_err(said)?;
-        let files_origin = reqwest::Url::parse(&sample.url).ok().map(|url| url.origin().ascii_serialization());
+        let files_origin =
+            reqwest::Url::parse(&sample.url).ok().map(|url| url.origin().ascii_serialization());
         Ok(Self(Arc::new(Inner {
             vitals,
             looked: Mutex::new((looked, begun)),
@@ -195,10 +196,9 @@ async fn connect(config: &Config) -> Result<PgPool, Fatal> {
         .await?;
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MAKING).execute(&mut *tx).await?;
-    let there: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'server')")
-            .fetch_one(&mut *tx)
-            .await?;
+    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'server')")
+        .fetch_one(&mut *tx)
+        .await?;
     if !there {
         sqlx::query(AssertSqlSafe("CREATE SCHEMA server")).execute(&mut *tx).await?;
     }

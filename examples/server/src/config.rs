@@ -227,7 +227,11 @@ impl std::error::Error for ConfigError {}
 
 /// The variable of a setting.
 fn variable(name: &str) -> String {
-    if name == "database_url" { "DATABASE_URL".to_owned() } else { format!("{PREFIX}{}", name.to_uppercase()) }
+    if name == "database_url" {
+        "DATABASE_URL".to_owned()
+    } else {
+        format!("{PREFIX}{}", name.to_uppercase())
+    }
 }
 
 const TEXTS: [&str; 16] = [
@@ -281,7 +285,8 @@ impl Config {
             None => toml::Table::new(),
             Some(path) => {
                 let named = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|e| ConfigError::of(&named, e.to_string()))?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|e| ConfigError::of(&named, e.to_string()))?;
                 text.parse::<toml::Table>().map_err(|e| ConfigError::of(named, e.message().to_owned()))?
             }
         };
@@ -317,14 +322,16 @@ impl Config {
         for (setting, value) in &table {
             let one = toml::Table::from_iter([(setting.clone(), value.clone())]);
             if let Err(error) = one.try_into::<Self>() {
-                let name = if from_environment.contains(setting) { variable(setting) } else { setting.clone() };
+                let name =
+                    if from_environment.contains(setting) { variable(setting) } else { setting.clone() };
                 // The text of the cause may quote a secret.
                 let secret = ["database_url", "secret", "jwt_secret"].contains(&setting.as_str());
                 let message = if secret { "cannot be read".to_owned() } else { error.message().to_owned() };
                 return Err(ConfigError::of(name, message));
             }
         }
-        let mut config: Self = table.try_into().map_err(|e: toml::de::Error| ConfigError::of("settings", e.message()))?;
+        let mut config: Self =
+            table.try_into().map_err(|e: toml::de::Error| ConfigError::of("settings", e.message()))?;
         config.aws = aws;
         config.check()?;
         Ok(config)
@@ -335,6 +342,10 @@ impl Config {
         let wrong = |setting: &str, message: &str| Err(ConfigError::of(variable(setting), message));
         if self.database_url.expose().is_empty() {
             return wrong("database_url", "is not set; give the Postgres to use, such as $(dev/postgres)");
+        }
+        let postgres = ["postgres://", "postgresql://"];
+        if !postgres.iter().any(|scheme| self.database_url.expose().starts_with(scheme)) {
+            return wrong("database_url", "does not begin with postgres://");
         }
         if let Err(error) = heimdex::store::PostgresStore::address_of(self.database_url.expose()) {
             return wrong("database_url", &error.to_string());
@@ -392,7 +403,10 @@ impl Config {
             ("shutdown_seconds", self.shutdown_seconds, 0, 3600),
         ] {
             if !(least..=most).contains(&value) {
-                return Err(ConfigError::of(variable(setting), format!("must lie between {least} and {most}")));
+                return Err(ConfigError::of(
+                    variable(setting),
+                    format!("must lie between {least} and {most}"),
+                ));
             }
         }
         if self.storage.starts_with("s3://") && self.part_bytes < 5 << 20 {

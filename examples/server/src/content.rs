@@ -61,9 +61,19 @@ mod tests {
         let mut packets = vec![0; 188 * 3];
         packets.iter_mut().step_by(188).for_each(|byte| *byte = 0x47);
         assert_eq!(kind(&packets), Some("video/mp2t"));
-        for no in [&b""[..], b"#EXTM3U\n", b"ffconcat version 1.0", b"<?xml?><MPD/>", b"<html>", b"\x89PNG\r\n\x1a\n",
-            b"\xff\xd8\xff\xe0", b"PK\x03\x04", b"RIFF\0\0\0\0WEBP", b"MZ", b"\xff\xff\xff\xff"]
-        {
+        for no in [
+            &b""[..],
+            b"#EXTM3U\n",
+            b"ffconcat version 1.0",
+            b"<?xml?><MPD/>",
+            b"<html>",
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff\xe0",
+            b"PK\x03\x04",
+            b"RIFF\0\0\0\0WEBP",
+            b"MZ",
+            b"\xff\xff\xff\xff",
+        ] {
             let jpeg = no.starts_with(b"\xff\xd8");
             assert!(kind(no).is_none() || jpeg, "{no:?}");
         }

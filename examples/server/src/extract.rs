@@ -78,6 +78,10 @@ async fn limited(body: Body, most: usize) -> Answer<Bytes> {
 /// # Errors
 /// Names what is wrong with it.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    // serde reads an array as a struct whose fields come in order; here every body is an object.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid("body", "is no object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => unfit(&error),
         _ => Problem::new(StatusCode::BAD_REQUEST, "bad-json", format!("the body is no JSON: {error}")),
@@ -128,7 +132,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Video {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found("video"))?;
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found("video"))?;
         text.parse().map(Self).map_err(|_| Problem::not_found("video"))
     }
 }

@@ -37,7 +37,10 @@ pub async fn run(app: App) {
 /// When the database or the storage does not answer; the next round goes on.
 pub async fn tidy(app: &App) -> Answer<()> {
     let mut turn = app.pool.begin().await?;
-    let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(TIDYING).fetch_one(&mut *turn).await?;
+    let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(TIDYING)
+        .fetch_one(&mut *turn)
+        .await?;
     if !ours {
         return Ok(());
     }

@@ -56,7 +56,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// # Errors
 /// When something else measures already.
 pub fn measure() -> Result<PrometheusHandle, Fatal> {
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
     Ok(builder.install_recorder()?)
 }
 
@@ -113,7 +114,9 @@ pub async fn run(
     if let Some(worker) = worker {
         match tokio::time::timeout(grace.max(Duration::from_secs(5)), worker).await {
             Ok(ended) => ended??,
-            Err(_) => tracing::warn!("a job did not stop in time; another worker takes it when its lease is over"),
+            Err(_) => {
+                tracing::warn!("a job did not stop in time; another worker takes it when its lease is over")
+            }
         }
     }
     background.shutdown().await;

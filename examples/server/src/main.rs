@@ -30,7 +30,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The first thing that anybody looks for.
-            let _ = writeln!(std::io::stderr(), "heimdex-server: {}", heimdex_server::problem::Chain(&*error));
+            let _ =
+                writeln!(std::io::stderr(), "heimdex-server: {}", heimdex_server::problem::Chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -41,9 +42,11 @@ fn start(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         let document = heimdex_server::routes::document().to_pretty_json()?;
         return Ok(writeln!(std::io::stdout(), "{document}")?);
     }
-    let mut config = Config::read(args.config.as_deref(), std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }))?;
+    let mut config = Config::read(
+        args.config.as_deref(),
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )?;
     if let Some(role) = args.role {
         config.role = role;
     }

@@ -58,7 +58,8 @@ pub fn load(
             .notes
             .push("there is no image model: what is shown plays no part in search (IMAGE_MODEL)".to_owned()),
     }
-    match named(&config.speech_model, "SPEECH_MODEL", |name| Whisper::open(heimdex::models::resolve(name)?))? {
+    match named(&config.speech_model, "SPEECH_MODEL", |name| Whisper::open(heimdex::models::resolve(name)?))?
+    {
         Some(model) => {
             let spec = model.spec();
             loaded.models.push(ModelView {

@@ -150,9 +150,7 @@ impl Problem {
     pub fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not-found", "there is nothing at this address"),
-            StatusCode::METHOD_NOT_ALLOWED => {
-                ("method-not-allowed", "this address does not know the method")
-            }
+            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this address does not know the method"),
             StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "the body is larger than this address takes"),
             StatusCode::REQUEST_TIMEOUT => ("timed-out", "the request took too long"),
             status if status.is_client_error() => ("bad-request", "the request cannot be read"),
@@ -192,9 +190,10 @@ impl From<heimdex::Error> for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-                Self::unavailable(error)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_) => Self::unavailable(error),
             // The server is shutting down, starting up, or has no connection left.
             sqlx::Error::Database(ref cause)
                 if cause.code().is_some_and(|code| code.starts_with("57") || code == "53300") =>

@@ -93,7 +93,11 @@ pub async fn videos(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn types(pool: &PgPool, by: SignedIn, videos: &[Uuid]) -> Answer<std::collections::HashMap<Uuid, String>> {
+pub async fn types(
+    pool: &PgPool,
+    by: SignedIn,
+    videos: &[Uuid],
+) -> Answer<std::collections::HashMap<Uuid, String>> {
     let rows: Vec<(Uuid, String)> = sqlx::query_as(
         "SELECT video_id, content_type FROM server.videos WHERE user_id = $1 AND video_id = ANY($2)",
     )

@@ -48,7 +48,8 @@ impl Peer {
         if hops == 0 {
             return direct;
         }
-        let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded =
+            parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let all: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // Each proxy adds whom it heard from; what stands before ours could be anybody's invention.
         let client = all.len().checked_sub(hops).and_then(|at| all.get(at)).and_then(|ip| ip.parse().ok());
@@ -104,14 +105,14 @@ pub async fn answer(mut request: Request, next: Next) -> Response {
     });
     let mut response = answered.await;
     let status = response.status();
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    let problem = response.extensions_mut().remove::<Problem>();
+    let failed = status.is_client_error() || status.is_server_error();
+    if problem.is_some() || (failed && !is_problem(&response)) {
+        // What has none is an answer of axum itself.
+        let problem = problem.unwrap_or_else(|| Problem::of_status(status));
+        let kept = [header::ALLOW, header::CONTENT_RANGE].map(|name| response.headers_mut().remove(name));
         response = problem.render(id);
-    } else if (status.is_client_error() || status.is_server_error()) && !is_problem(&response) {
-        // An answer of axum itself.
-        let allow = response.headers_mut().remove(header::ALLOW);
-        let range = response.headers_mut().remove(header::CONTENT_RANGE);
-        response = Problem::of_status(status).render(id);
-        for (name, value) in [(header::ALLOW, allow), (header::CONTENT_RANGE, range)] {
+        for (name, value) in [header::ALLOW, header::CONTENT_RANGE].into_iter().zip(kept) {
             if let Some(value) = value {
                 response.headers_mut().insert(name, value);
             }
@@ -183,7 +184,10 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let service = service(router.clone(), peer);
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES).max_headers(HEADERS);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(HEADERS);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             metrics::gauge!("http_connections").increment(1);

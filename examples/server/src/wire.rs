@@ -26,7 +26,12 @@ pub struct User {
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// An address, in any case.
-    #[schema(min_length = 3, max_length = 254, pattern = "^[^@\\s]+@[^@\\s]+$", example = "mina@example.org")]
+    #[schema(
+        min_length = 3,
+        max_length = 254,
+        pattern = "^[^@\\s]+@[^@\\s]+$",
+        example = "mina@example.org"
+    )]
     pub email: String,
     /// 8 to 200 characters.
     #[schema(min_length = 8, max_length = 200, format = Password)]
@@ -219,7 +224,6 @@ pub struct PartState {
 pub struct UploadComplete {
     /// What each was answered with; leave out those that you do not know.
     #[serde(default)]
-    #[schema(max_items = 10000)]
     pub parts: Vec<SentPart>,
 }
 

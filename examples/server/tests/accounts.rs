@@ -4,6 +4,8 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Client, Place, Server, answer};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -38,7 +40,8 @@ async fn sessions_rotate_and_a_token_that_comes_twice_ends_them() {
     let (status, other) = refresh(&nobody, &other["refresh_token"]).await;
     assert_eq!(status, StatusCode::OK);
     // Of two that come at once, one is the second.
-    let (a, b) = tokio::join!(refresh(&nobody, &other["refresh_token"]), refresh(&nobody, &other["refresh_token"]));
+    let (a, b) =
+        tokio::join!(refresh(&nobody, &other["refresh_token"]), refresh(&nobody, &other["refresh_token"]));
     let mut statuses = [a.0.as_u16(), b.0.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401]);
@@ -58,12 +61,18 @@ async fn sessions_rotate_and_a_token_that_comes_twice_ends_them() {
     assert_eq!(refresh(&nobody, &elsewhere["refresh_token"]).await.0, StatusCode::UNAUTHORIZED);
 
     let pool = place.pool().await;
-    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM server.events ORDER BY event_id").fetch_all(&pool).await.unwrap();
+    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM server.events ORDER BY event_id")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
     let counted = events.iter().fold(BTreeMap::<&str, usize>::new(), |mut counted, kind| {
         *counted.entry(kind).or_default() += 1;
         counted
     });
-    assert_eq!((counted["registered"], counted["login"], counted["refresh-token-reused"], counted["logout"]), (1, 4, 2, 2));
+    assert_eq!(
+        (counted["registered"], counted["login"], counted["refresh-token-reused"], counted["logout"]),
+        (1, 4, 2, 2)
+    );
     // Nothing that signs anybody in is kept as it is.
     let (password, tokens): (String, Vec<Vec<u8>>) = (
         sqlx::query_scalar("SELECT password FROM server.users").fetch_one(&pool).await.unwrap(),
@@ -102,7 +111,8 @@ async fn attempts_are_counted_over_all_processes() {
     let servers = [place.server(&few).await, place.server(&few).await];
     let mut statuses = Vec::new();
     for n in 0..5 {
-        let (status, _) = sign_in(&servers[n % 2].nobody(), "/auth/login", "mina@example.org", "guess number 1").await;
+        let (status, _) =
+            sign_in(&servers[n % 2].nobody(), "/auth/login", "mina@example.org", "guess number 1").await;
         statuses.push(status.as_u16());
     }
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
@@ -138,7 +148,12 @@ const SECRET: &str = "a secret of the outside issuer, shared";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_an_outside_issuer_are_taken() {
     let Some(place) = Place::make().await else { return };
-    let outside = [("JWT_SECRET", SECRET), ("JWT_AUDIENCE", "videos"), ("JWT_ISSUER", "https://issuer"), ("ROLE", "api")];
+    let outside = [
+        ("JWT_SECRET", SECRET),
+        ("JWT_AUDIENCE", "videos"),
+        ("JWT_ISSUER", "https://issuer"),
+        ("ROLE", "api"),
+    ];
     let server: Server = place.server(&outside).await;
     let nobody = server.nobody();
     assert_eq!(nobody.get("/auth/config").await.1["mode"], "external");
@@ -153,7 +168,11 @@ async fn tokens_of_an_outside_issuer_are_taken() {
     let mina = with(sign(&good, Algorithm::HS256, SECRET));
     let (status, me) = mina.get("/auth/me").await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(mina.get("/auth/me").await.1["user"]["id"], me["user"]["id"], "one account, whenever they come");
+    assert_eq!(
+        mina.get("/auth/me").await.1["user"]["id"],
+        me["user"]["id"],
+        "one account, whenever they come"
+    );
     let other = with(sign(&Claims { sub: "other", ..good }, Algorithm::HS256, SECRET));
     assert_ne!(other.get("/auth/me").await.1["user"]["id"], me["user"]["id"]);
     let good = || Claims { sub: "mina", aud: "videos", iss: "https://issuer", exp: soon };
@@ -167,5 +186,45 @@ async fn tokens_of_an_outside_issuer_are_taken() {
     ] {
         assert_eq!(with(token).get("/auth/me").await.0, StatusCode::UNAUTHORIZED);
     }
+    server.end().await;
+}
+
+/// Made once with another implementation (PyJWT 2): a public key, a token signed with its private half, and
+/// one signed with the same that names another key. Their time is over in 2100.
+const PUBLISHED: &str = r#"{"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "use": "sig", "x": "o9CD-2AMInhM-jsTqjT_JNbiGh0pQaNvQyF9mkZlxpc", "y": "ZptAChEEklaryaTCg2nAbqhArSCWakRXHZ7ROKGJpcQ"}"#;
+const SIGNED: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJtaW5hIiwiYXVkIjoidmlkZW9zIiwiaXNzIjoiaHR0cHM6Ly9pc3N1ZXIiLCJleHAiOjQxMDI0NDQ4MDAsImVtYWlsIjoibWluYUBleGFtcGxlLm9yZyIsImVtYWlsX3ZlcmlmaWVkIjp0cnVlfQ.VolbB6O79efjtVFhKqHU3TkAJvSfrStAExgXlMGqoDNK9JOW2FZDnyAZ-INKGRBCkRpVBajBJVjib8be34guMg";
+const SIGNED_BY_ANOTHER: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6InR3byIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJtaW5hIiwiYXVkIjoidmlkZW9zIiwiaXNzIjoiaHR0cHM6Ly9pc3N1ZXIiLCJleHAiOjQxMDI0NDQ4MDAsImVtYWlsIjoibWluYUBleGFtcGxlLm9yZyIsImVtYWlsX3ZlcmlmaWVkIjp0cnVlfQ.R51u17RTYb5LWy2Gh4uHuRUgNf1_21UwCP0yZdC8pmLp74eDJrbdxojjJ_V7iKKA3RHUymahE342etMUESsbAA";
+
+/// Or by keys that the issuer publishes, which are asked for once, however many tokens name unknown ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn published_keys_of_an_outside_issuer_are_taken() {
+    let Some(place) = Place::make().await else { return };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let keys = axum::Router::new().route(
+        "/keys",
+        axum::routing::get(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { format!(r#"{{"keys": [{PUBLISHED}]}}"#) }
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, keys).await.unwrap() });
+    let outside =
+        [("JWKS_URL", &*url), ("JWT_AUDIENCE", "videos"), ("JWT_ISSUER", "https://issuer"), ("ROLE", "api")];
+    let server = place.server(&outside).await;
+    let with = |token: &str| Client { token: Some(token.to_owned()), ..server.nobody() };
+    let (status, me) = with(SIGNED).get("/auth/me").await;
+    assert_eq!((status, &me["user"]["email"]), (StatusCode::OK, &json!("mina@example.org")));
+    // A published key is no shared secret, whatever a token says of itself.
+    let claims = Claims { sub: "mina", aud: "videos", iss: "https://issuer", exp: 4_102_444_800 };
+    let header = Header { kid: Some("one".into()), ..Header::new(Algorithm::HS256) };
+    let confused = encode(&header, &claims, &EncodingKey::from_secret(PUBLISHED.as_bytes())).unwrap();
+    let changed = format!("{}A{}", &SIGNED[..100], &SIGNED[101..]);
+    for token in [SIGNED_BY_ANOTHER, &confused, &changed, SIGNED_BY_ANOTHER] {
+        assert_eq!(with(token).get("/auth/me").await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
     server.end().await;
 }

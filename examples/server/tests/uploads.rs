@@ -62,7 +62,8 @@ async fn parts_are_sent_in_any_order_and_again_after_an_interruption() {
     put.body(reqwest::Body::wrap_stream(half)).send().await.unwrap_err();
     // Somewhere else, later: what is there, and addresses for the rest.
     let (_, there) = mina.get(&state).await;
-    let done: Vec<bool> = there["parts"].as_array().unwrap().iter().map(|p| p["done"].as_bool().unwrap()).collect();
+    let done: Vec<bool> =
+        there["parts"].as_array().unwrap().iter().map(|p| p["done"].as_bool().unwrap()).collect();
     assert_eq!(done, [true, false, true, false], "{there}");
     assert_eq!(format!("\"{}\"", there["parts"][0]["etag"].as_str().unwrap()), etag);
     assert!(there["parts"][0].get("request").is_none());
@@ -101,12 +102,20 @@ async fn wrong_content_is_refused() {
     let Some(place) = Place::make().await else { return };
     let server = place.server(&[]).await;
     let mina = server.somebody("mina").await;
-    for bytes in [&b"#EXTM3U\nfile:///etc/passwd\n"[..], b"ffconcat version 1.0", b"<html>hello</html>", b"\x89PNG\r\n\x1a\n...."] {
+    for bytes in [
+        &b"#EXTM3U\nfile:///etc/passwd\n"[..],
+        b"ffconcat version 1.0",
+        b"<html>hello</html>",
+        b"\x89PNG\r\n\x1a\n....",
+    ] {
         let plan = mina.init("evil.mp4", bytes.len()).await;
         mina.send(&plan["parts"][0], bytes).await;
         let id = plan["video_id"].as_str().unwrap();
         let (status, problem) = mina.post_nothing(&format!("/videos/{id}/upload/complete")).await;
-        assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("not-a-media-file")));
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!("not-a-media-file"))
+        );
         assert_eq!(mina.get(&format!("/videos/{id}")).await.0, StatusCode::NOT_FOUND);
     }
     assert_eq!(mina.get("/auth/me").await.1["quota"]["videos"], 0);
@@ -126,12 +135,30 @@ async fn wrong_content_is_refused() {
     assert!(message.starts_with("half.mp4: "), "{message}");
     let folder = place.folder.path().display().to_string();
     assert!(!video.to_string().contains(&folder), "{video}");
-    // It can be called off while it waits for its next attempt, and begun anew.
-    let (status, video) = mina.post_nothing(&format!("/videos/{id}/cancel")).await;
-    assert_eq!((status, &video["state"]), (StatusCode::ACCEPTED, &json!("failed")), "{video}");
+    // Nothing is changed by trying again, but it may be tried.
+    assert_eq!(video["state"], "failed");
     let (status, _) = mina.post_nothing(&format!("/videos/{id}/retry")).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     server.end().await;
+}
+
+/// What waits is called off at once, and begun anew when asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_is_called_off_and_begun_anew() {
+    let Some(place) = Place::make().await else { return };
+    let api = place.server(&[("ROLE", "api")]).await;
+    let mina = api.somebody("mina").await;
+    let id = mina.upload("a.mp4", &clip()).await;
+    let (status, video) = mina.post_nothing(&format!("/videos/{id}/cancel")).await;
+    assert_eq!((status, &video["state"]), (StatusCode::ACCEPTED, &json!("failed")), "{video}");
+    assert_eq!(video["error"]["kind"], "cancelled");
+    assert_eq!(mina.post_nothing(&format!("/videos/{id}/cancel")).await.0, StatusCode::CONFLICT);
+    let (status, video) = mina.post_nothing(&format!("/videos/{id}/retry")).await;
+    assert_eq!((status, &video["state"]), (StatusCode::ACCEPTED, &json!("validating")), "{video}");
+    let worker = place.server(&[("ROLE", "worker")]).await;
+    mina.becomes(&id, "indexed").await;
+    worker.end().await;
+    api.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,11 +186,18 @@ async fn what_is_too_much_is_refused_by_name() {
     let at_once = futures::future::join_all((0..5).map(|_| init(&mina, "a.mp4", "video/mp4", 1000))).await;
     assert_eq!(at_once.iter().filter(|(status, _)| *status == StatusCode::CREATED).count(), 2);
     let (_, refused) = at_once.iter().find(|(status, _)| *status == StatusCode::FORBIDDEN).unwrap();
-    assert!(refused["code"] == "quota" && refused["detail"].as_str().unwrap().contains("2000 of 2500 bytes"), "{refused}");
+    assert!(
+        refused["code"] == "quota" && refused["detail"].as_str().unwrap().contains("2000 of 2500 bytes"),
+        "{refused}"
+    );
     for expected in [201, 201, 403] {
         assert_eq!(init(&mina, "a.mp4", "video/mp4", 10).await.0, expected, "four videos");
     }
-    assert_eq!(init(&other, "a.mp4", "video/mp4", 1000).await.0, StatusCode::CREATED, "each has room of their own");
+    assert_eq!(
+        init(&other, "a.mp4", "video/mp4", 1000).await.0,
+        StatusCode::CREATED,
+        "each has room of their own"
+    );
     server.end().await;
 }
 
@@ -191,7 +225,8 @@ async fn abandoned_uploads_are_removed() {
     }
     let (_, list) = mina.get("/videos").await;
     assert_eq!((&list["total"], &list["videos"][0]["name"]), (&json!(1), &json!("new.mp4")));
-    let kinds: Vec<String> = sqlx::query_scalar("SELECT kind FROM server.events").fetch_all(&pool).await.unwrap();
+    let kinds: Vec<String> =
+        sqlx::query_scalar("SELECT kind FROM server.events").fetch_all(&pool).await.unwrap();
     assert!(kinds.iter().any(|kind| kind == "upload-abandoned"));
     worker.end().await;
     api.end().await;

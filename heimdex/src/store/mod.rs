@@ -21,10 +21,10 @@ pub use contract::{
     Filter, IndexStore, IndexedScene, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, StageState,
     TextQuery, VectorOrigin, VectorRow, VideoRecord, VideoState,
 };
-#[cfg(all(feature = "media", feature = "postgres"))]
-pub(crate) use postgres::{Ended, Heard, Held, Recorded};
 #[cfg(feature = "postgres")]
 pub use postgres::{Change, Changes, IndexTask, Job, JobState, PostgresStore, Standing};
+#[cfg(all(feature = "media", feature = "postgres"))]
+pub(crate) use postgres::{Ended, Heard, Held, Recorded};
 pub use sidecar::{read_sidecar, sidecar, write_sidecar};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

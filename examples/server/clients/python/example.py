@@ -29,7 +29,7 @@ def main() -> None:
     video = heimdex.upload(path)
     heimdex.wait(video["id"], on_status=show)
     for hit in heimdex.search(query)["hits"]:
-        print(hit["video"]["title"], f"{hit['moment_us'] / 1e6:.2f}", hit["text"])
+        print(hit["video"]["title"], f"{hit['moment_us'] / 1e6:.2f}", " ".join(hit["text"].split()))
     heimdex.logout()
 
 

@@ -11,8 +11,8 @@ pub use session::{login, logout, refresh, register, user};
 pub use token::{Claims, Keys};
 
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::header;
+use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use heimdex::LibraryId;
 use uuid::Uuid;
@@ -50,7 +50,9 @@ impl FromRequestParts<App> for SignedIn {
         let Some(token) = token else {
             let peer = Peer::of(parts, app);
             app.requests.count(Caller::Address(peer.0))?;
-            return Err(Problem::unauthorized("sign in, and send the access token as `Authorization: Bearer`"));
+            return Err(Problem::unauthorized(
+                "sign in, and send the access token as `Authorization: Bearer`",
+            ));
         };
         let signed_in = match &app.issuer {
             None => app.keys.read_access(token)?,

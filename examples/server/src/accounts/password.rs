@@ -50,7 +50,8 @@ impl Passwords {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.as_ref().to_owned());
         let password = password.as_bytes().to_vec();
-        let fits = self.in_turn(move || Argon2::default().verify_password(&password, hash.as_str()).is_ok()).await?;
+        let fits =
+            self.in_turn(move || Argon2::default().verify_password(&password, hash.as_str()).is_ok()).await?;
         Ok(fits && known)
     }
 

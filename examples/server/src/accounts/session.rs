@@ -36,7 +36,10 @@ pub async fn register(app: &App, from: IpAddr, credentials: &Credentials) -> Ans
     .await?;
     let Some((id, created_at)) = user else {
         record(app, Event::new("register-refused").from(from)).await;
-        return Err(Problem::conflict("cannot-register", "this address cannot be registered; sign in with it"));
+        return Err(Problem::conflict(
+            "cannot-register",
+            "this address cannot be registered; sign in with it",
+        ));
     };
     record(app, Event::new("registered").user(id).from(from)).await;
     begin(app, User { id, email: Some(email), created_at }).await
@@ -90,10 +93,12 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
     .await?;
     let Some((session, id, used, good, email, created_at)) = found else { return Err(refused()) };
     if used {
-        sqlx::query("UPDATE server.sessions SET revoked_at = coalesce(revoked_at, now()) WHERE session_id = $1")
-            .bind(session)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE server.sessions SET revoked_at = coalesce(revoked_at, now()) WHERE session_id = $1",
+        )
+        .bind(session)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         record(app, Event::new("refresh-token-reused").user(id).from(from)).await;
         return Err(refused());
@@ -115,6 +120,9 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
 /// # Errors
 /// When the database does not answer.
 pub async fn logout(app: &App, from: IpAddr, logout: &Logout) -> Answer<()> {
+    if logout.refresh_token.is_empty() || logout.refresh_token.len() > 200 {
+        return Err(Problem::invalid("refresh_token", "has to have 1 to 200 characters"));
+    }
     let ended: Option<Uuid> = sqlx::query_scalar(
         "WITH of AS (SELECT s.session_id, s.user_id FROM server.refresh_tokens t
                      JOIN server.sessions s USING (session_id)

@@ -80,7 +80,8 @@ impl Keys {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
         };
-        let token = encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Problem::internal)?;
+        let token =
+            encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(Problem::internal)?;
         Ok((token, self.access_seconds))
     }
 
@@ -144,7 +145,8 @@ mod tests {
         assert_eq!((ours.read_access(&token).unwrap().user, seconds), (user, 60));
         assert!(others.read_access(&token).is_err());
         assert!(ours.read_access("").is_err() && ours.read_access("a.b.c").is_err());
-        let sign = |claims: &Claims, algorithm| encode(&Header::new(algorithm), claims, &ours.encoding).unwrap();
+        let sign =
+            |claims: &Claims, algorithm| encode(&Header::new(algorithm), claims, &ours.encoding).unwrap();
         let now = Utc::now().timestamp();
         let good = || Claims {
             sub: user,

@@ -46,7 +46,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// `VideoStatus`. Ends when the access token does.
 #[utoipa::path(get, path = "/events", tag = "videos", security(("bearer" = [])),
     responses((status = 200, body = String, content_type = "text/event-stream")))]
-async fn all(State(app): State<App>, by: SignedIn) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+async fn all(
+    State(app): State<App>,
+    by: SignedIn,
+) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let watch = app.hub.watch();
     let (rows, _) = rows::videos(&app.pool, by, FIRST, None).await?;
     Ok(stream(Watcher { app, by, only: None, watch }, rows))
@@ -166,7 +169,8 @@ impl Watcher {
     /// False when something was missed.
     fn note(&self, heard: Heard, changed: &mut HashSet<Uuid>) -> bool {
         let Heard::Change(change) = heard else { return false };
-        let watched = change.library == self.by.library() && self.only.is_none_or(|only| only == change.video.0);
+        let watched =
+            change.library == self.by.library() && self.only.is_none_or(|only| only == change.video.0);
         if watched {
             changed.insert(change.video.0);
         }
@@ -205,7 +209,8 @@ impl Watcher {
         };
         for row in rows {
             let status = status_of(&row, standing.iter().find(|s| s.video.id.0 == row.video_id));
-            let still = matches!(status.state, VideoState::Indexed | VideoState::Failed | VideoState::Uploading);
+            let still =
+                matches!(status.state, VideoState::Indexed | VideoState::Failed | VideoState::Uploading);
             if !(in_work && still) {
                 send.send(event(&status)).await.ok()?;
             }

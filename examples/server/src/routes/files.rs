@@ -34,7 +34,8 @@ pub(super) async fn put(
     app.requests.count(Caller::Address(peer.0))?;
     app.signer.check("PUT", &key, &signed)?;
     let part = key.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
-    let part = part.and_then(|(video, number)| Some((video.parse::<Uuid>().ok()?, number.parse::<u32>().ok()?)));
+    let part =
+        part.and_then(|(video, number)| Some((video.parse::<Uuid>().ok()?, number.parse::<u32>().ok()?)));
     let (video, number) = part.ok_or_else(nothing)?;
     // An address outlives the upload that it was made for.
     if !rows::is_on_the_way(&app.pool, video).await? {
@@ -133,7 +134,8 @@ fn is_known(meta: &ObjectMeta, headers: &HeaderMap) -> bool {
     if let Some(known) = text(headers, header::IF_NONE_MATCH) {
         return known == "*" || known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == ours);
     }
-    let since = text(headers, header::IF_MODIFIED_SINCE).and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
+    let since = text(headers, header::IF_MODIFIED_SINCE)
+        .and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
     since.is_some_and(|since| meta.last_modified.timestamp() <= since.timestamp())
 }
 
@@ -160,7 +162,9 @@ fn wanted(meta: &ObjectMeta, headers: &HeaderMap) -> Wanted {
 
 fn range_of(asked: &str, size: u64) -> Wanted {
     let Some((first, last)) = asked.split_once('-') else { return Wanted::All };
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().unwrap_or(u64::MAX));
+    let number = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().unwrap_or(u64::MAX))
+    };
     let (first, last) = match (first.trim(), last.trim()) {
         ("", "") => return Wanted::All,
         ("", last) => match number(last) {

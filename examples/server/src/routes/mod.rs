@@ -15,9 +15,11 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
 use utoipa::PartialSchema;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
@@ -56,11 +58,16 @@ pub fn document() -> OpenApi {
     let mut document = described().into_openapi();
     // Whatever goes wrong is answered in one way.
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let problem = ResponseBuilder::new().description("A problem").content("application/problem+json", content).build();
+    let problem =
+        ResponseBuilder::new().description("A problem").content("application/problem+json", content).build();
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete] {
             if let Some(operation) = operation {
-                operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone().into());
+                operation
+                    .responses
+                    .responses
+                    .entry("default".to_owned())
+                    .or_insert_with(|| problem.clone().into());
             }
         }
     }

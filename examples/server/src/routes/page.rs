@@ -52,7 +52,8 @@ fn give(app: &App, asset: &Asset, cache: &'static str, headers: &HeaderMap) -> A
 
 /// The page. Looked at again each time, so that a new version is there at once.
 pub(super) async fn index(State(app): State<App>, headers: HeaderMap) -> Answer<Response> {
-    let page = asset("index.html").ok_or_else(|| Problem::not_found("page; build it with `npm run build` in web"))?;
+    let page = asset("index.html")
+        .ok_or_else(|| Problem::not_found("page; build it with `npm run build` in web"))?;
     give(&app, page, "no-cache", &headers)
 }
 
@@ -76,12 +77,19 @@ pub(super) async fn beside(
     let read = matches!(method, Method::GET | Method::HEAD);
     let asset = asset(uri.path().trim_start_matches('/'));
     let asset = asset.filter(|(name, ..)| read && !name.ends_with(".html"));
-    give(&app, asset.ok_or_else(|| Problem::of_status(StatusCode::NOT_FOUND))?, "public, max-age=3600", &headers)
+    give(
+        &app,
+        asset.ok_or_else(|| Problem::of_status(StatusCode::NOT_FOUND))?,
+        "public, max-age=3600",
+        &headers,
+    )
 }
 
 const DOCS: Asset = ("docs", "text/html; charset=utf-8", DOCS_HASHES[0], include_bytes!("../docs/docs.html"));
-const DOCS_JS: Asset = ("docs.js", "text/javascript; charset=utf-8", DOCS_HASHES[1], include_bytes!("../docs/docs.js"));
-const DOCS_CSS: Asset = ("docs.css", "text/css; charset=utf-8", DOCS_HASHES[2], include_bytes!("../docs/docs.css"));
+const DOCS_JS: Asset =
+    ("docs.js", "text/javascript; charset=utf-8", DOCS_HASHES[1], include_bytes!("../docs/docs.js"));
+const DOCS_CSS: Asset =
+    ("docs.css", "text/css; charset=utf-8", DOCS_HASHES[2], include_bytes!("../docs/docs.css"));
 
 /// The API for people.
 pub(super) async fn docs(State(app): State<App>, headers: HeaderMap) -> Answer<Response> {

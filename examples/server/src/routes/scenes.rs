@@ -77,7 +77,11 @@ async fn list(
 /// What is said in a video; nothing before it is indexed.
 #[utoipa::path(get, path = "/videos/{id}/transcript", tag = "scenes", security(("bearer" = [])),
     params(("id" = Uuid, Path)), responses((status = 200, body = TranscriptView)))]
-async fn transcript(State(app): State<App>, by: SignedIn, video: Video) -> Answer<axum::Json<TranscriptView>> {
+async fn transcript(
+    State(app): State<App>,
+    by: SignedIn,
+    video: Video,
+) -> Answer<axum::Json<TranscriptView>> {
     rows::video(&app.pool, by, video.0).await?;
     let found = app.store.transcript(by.library(), video.id()).await?;
     let view = match found {

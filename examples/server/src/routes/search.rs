@@ -40,8 +40,8 @@ async fn search(State(app): State<App>, by: SignedIn, request: Request) -> Answe
     let mut body: Value = parse(&body)?;
     let image = body.as_object_mut().and_then(|body| body.remove("image"));
     if let Some(body) = body.as_object_mut() {
-        // What the core has defaults for may be null too.
-        body.retain(|_, value| !value.is_null());
+        // Null means the core's default.
+        body.retain(|name, value| name != "fusion" || !value.is_null());
     }
     let mut request: SearchRequest = serde_json::from_value(body).map_err(|error| unfit(&error))?;
     bounded(&request)?;

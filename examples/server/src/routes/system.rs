@@ -70,10 +70,7 @@ pub async fn look(pool: &PgPool, place: &dyn Storage) -> Vitals {
         kind: kind.to_owned(),
         latency_ms: took.as_secs_f64() * 1000.0,
     };
-    Vitals {
-        database: part(database, "postgres", took),
-        storage: part(storage, place.kind(), storage_took),
-    }
+    Vitals { database: part(database, "postgres", took), storage: part(storage, place.kind(), storage_took) }
 }
 
 /// Whether requests can be served: looks at everything now.
@@ -92,7 +89,11 @@ async fn ready(State(app): State<App>) -> (StatusCode, axum::Json<Ready>) {
         Check {
             name: "storage".to_owned(),
             ok: vitals.storage.ok,
-            detail: format!("{}: {}", vitals.storage.kind, if vitals.storage.ok { "answers" } else { "does not answer" }),
+            detail: format!(
+                "{}: {}",
+                vitals.storage.kind,
+                if vitals.storage.ok { "answers" } else { "does not answer" }
+            ),
         },
         Check {
             name: "models".to_owned(),

@@ -21,7 +21,8 @@ use crate::rows::{self, VideoRow};
 use crate::serve::{self, Peer};
 use crate::storage::{self, PICTURE_LASTS, PLAYBACK_LASTS};
 use crate::wire::{
-    self, Failure, JobStatus, Playback, StageStatus, VideoChange, VideoList, VideoStatus, VideosQuery, fraction_of,
+    self, Failure, JobStatus, Playback, StageStatus, VideoChange, VideoList, VideoStatus, VideosQuery,
+    fraction_of,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -127,7 +128,11 @@ pub(super) fn status_of(row: &VideoRow, standing: Option<&Standing>) -> VideoSta
             (_, JobState::Cancelled) => "cancelled".to_owned(),
             _ => return None,
         };
-        let kind = if job.state == JobState::Cancelled { Some(heimdex::ErrorKind::Cancelled) } else { job.error_kind };
+        let kind = if job.state == JobState::Cancelled {
+            Some(heimdex::ErrorKind::Cancelled)
+        } else {
+            job.error_kind
+        };
         Some(Failure { kind, message })
     });
     let stages = standing.map(|standing| standing.stages.as_slice()).unwrap_or_default();
@@ -175,7 +180,10 @@ async fn list(
     let (mut rows, total) = rows::videos(&app.pool, by, query.limit + 1, after).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| format!("{}.{}", row.created_at.timestamp_micros(), row.video_id));
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|row| format!("{}.{}", row.created_at.timestamp_micros(), row.video_id));
     Ok(axum::Json(VideoList { videos: views(&app, by, rows).await?, next, total }))
 }
 
@@ -301,7 +309,11 @@ async fn cancel(
 /// Begins anew with a video that failed or was cancelled. What was finished is not done again.
 #[utoipa::path(post, path = "/videos/{id}/retry", tag = "videos", security(("bearer" = [])),
     params(("id" = Uuid, Path)), responses((status = 202, body = wire::Video)))]
-async fn retry(State(app): State<App>, by: SignedIn, video: Video) -> Answer<(StatusCode, axum::Json<wire::Video>)> {
+async fn retry(
+    State(app): State<App>,
+    by: SignedIn,
+    video: Video,
+) -> Answer<(StatusCode, axum::Json<wire::Video>)> {
     let row = rows::video(&app.pool, by, video.0).await?;
     let standing = app.store.standing(by.library(), &[video.id()]).await?;
     let job = standing.first().and_then(|standing| standing.job.as_ref());

@@ -71,7 +71,12 @@ impl Bucket {
     pub fn open(config: &Config, place: &str) -> Result<Self, ConfigError> {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let wrong = |e: object_store::Error| {
-            ConfigError::of("HEIMDEX_SERVER_STORAGE", format!("s3://{bucket}: {e}; see AWS_REGION, AWS_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"))
+            ConfigError::of(
+                "HEIMDEX_SERVER_STORAGE",
+                format!(
+                    "s3://{bucket}: {e}; see AWS_REGION, AWS_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ),
+            )
         };
         let builder = || {
             let known = config.aws.iter().filter_map(|(name, value)| {
@@ -138,7 +143,9 @@ impl Storage for Bucket {
             Some(id) => {
                 let query = [("partNumber", number.to_string()), ("uploadId", id.clone())];
                 let options = SignedUrlOptions::default().with_query(query);
-                self.public.signed_url_opts(Method::PUT, &self.whole(upload.video), PART_LASTS, &options).await?
+                self.public
+                    .signed_url_opts(Method::PUT, &self.whole(upload.video), PART_LASTS, &options)
+                    .await?
             }
         };
         Ok(PartRequest {
@@ -170,7 +177,8 @@ impl Storage for Bucket {
             let options = SignedUrlOptions::default().with_query(query);
             let whole = self.whole(upload.video);
             let url = self.store.signed_url_opts(Method::GET, &whole, PART_LASTS, &options).await?;
-            let mut response = self.client.get(url).send().await.map_err(|e| Problem::unavailable(e.without_url()))?;
+            let mut response =
+                self.client.get(url).send().await.map_err(|e| Problem::unavailable(e.without_url()))?;
             if response.status() == reqwest::StatusCode::NOT_FOUND {
                 return Ok(parts);
             }
@@ -178,7 +186,9 @@ impl Storage for Bucket {
                 return Err(Problem::unavailable(format!("listing parts: {}", response.status())));
             }
             let mut text = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|e| Problem::unavailable(e.without_url()))? {
+            while let Some(chunk) =
+                response.chunk().await.map_err(|e| Problem::unavailable(e.without_url()))?
+            {
                 text.extend_from_slice(&chunk);
                 if text.len() > LIST_BYTES {
                     return Err(Problem::unavailable("the bucket's list of parts is too long"));
@@ -215,7 +225,9 @@ impl Storage for Bucket {
             match self.store.abort_multipart(&self.whole(video), &id.to_owned()).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 // One that was completed is gone, which some buckets call an error of their own.
-                Err(error) => tracing::debug!(%error, %video, "an upload of several parts could not be ended"),
+                Err(error) => {
+                    tracing::debug!(%error, %video, "an upload of several parts could not be ended")
+                }
             }
         }
         clear(&*self.objects(), &format!("uploads/{video}")).await

@@ -80,7 +80,8 @@ impl Folder {
             )
         };
         // Made when the upload began: one that is over is not begun again by a late part.
-        let unfinished = tempfile::Builder::new().prefix(".part-").tempfile_in(&folder).map_err(|_| over())?;
+        let unfinished =
+            tempfile::Builder::new().prefix(".part-").tempfile_in(&folder).map_err(|_| over())?;
         let (file, path) = unfinished.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let mut hasher = blake3::Hasher::new();
@@ -171,7 +172,8 @@ impl Storage for Folder {
         let place = self.file_of(upload.video);
         let files: Vec<PathBuf> =
             parts.iter().map(|(number, part)| folder.join(format!("{number}.{}", part.etag))).collect();
-        let joined = tokio::task::spawn_blocking(move || join(&files, &place)).await.map_err(Problem::internal)?;
+        let joined =
+            tokio::task::spawn_blocking(move || join(&files, &place)).await.map_err(Problem::internal)?;
         joined.map_err(Problem::unavailable)
     }
 

@@ -100,7 +100,11 @@ mod tests {
         let (path, query) = address.strip_prefix("/files/").unwrap().split_once('?').unwrap();
         let query = query.replace("%2F", "/");
         let value = |name: &str| {
-            query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap_or_default().to_owned()
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
+                .unwrap_or_default()
+                .to_owned()
         };
         let signed = Signed {
             expires: value("expires").parse().unwrap(),
@@ -120,7 +124,9 @@ mod tests {
         assert!(signer.check("GET", &key, &signed).is_err());
         assert!(signer.check("PUT", "uploads/b/1", &signed).is_err());
         assert!(signer.check("PUT", &key, &Signed { bytes: 11, ..signed.clone() }).is_err());
-        assert!(signer.check("PUT", &key, &Signed { expires: signed.expires + 1, ..signed.clone() }).is_err());
+        assert!(
+            signer.check("PUT", &key, &Signed { expires: signed.expires + 1, ..signed.clone() }).is_err()
+        );
         assert!(signer.check("PUT", &key, &Signed { signature: String::new(), ..signed.clone() }).is_err());
         assert!(Signer::new([8; 32], "").check("PUT", &key, &signed).is_err());
         let (over, _) = signer.address("GET", "videos/a/source", (0, "video/mp4"), Duration::ZERO, 1);

@@ -66,7 +66,8 @@ impl Place {
             ("HEIMDEX_SERVER_SHUTDOWN_SECONDS".to_owned(), "10".to_owned()),
         ];
         all.extend(more.iter().map(|(name, value)| {
-            let name = if name.starts_with("AWS") { (*name).to_owned() } else { format!("HEIMDEX_SERVER_{name}") };
+            let name =
+                if name.starts_with("AWS") { (*name).to_owned() } else { format!("HEIMDEX_SERVER_{name}") };
             (name, (*value).to_owned())
         }));
         all
@@ -138,7 +139,9 @@ impl Client {
         let address = if path.starts_with('/') { format!("{}{path}", self.url) } else { path.to_owned() };
         let request = self.http.request(method, address).timeout(PATIENCE);
         match &self.token {
-            Some(token) if path.starts_with('/') && !path.starts_with("/files/") => request.bearer_auth(token),
+            Some(token) if path.starts_with('/') && !path.starts_with("/files/") => {
+                request.bearer_auth(token)
+            }
             _ => request,
         }
     }

@@ -1,6 +1,6 @@
 // The frame of the page: who may see what, the bar on top, the keys that work everywhere.
 
-import { useEffect } from 'preact/hooks'
+import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { reachable } from './api/client.ts'
 import { sessionState, start, startFailure, user } from './api/session.ts'
 import * as library from './library.ts'
@@ -20,7 +20,7 @@ import { Sign } from './pages/sign.tsx'
 import { dropPicture, usePicture } from './picture.ts'
 import { online } from './online.ts'
 import { address, go, route } from './route.ts'
-import { startSearching } from './search.ts'
+import { searchAgain, searchFailure, startSearching } from './search.ts'
 import { text } from './strings.ts'
 import { askForLimits, stopAll } from './upload/queue.ts'
 
@@ -52,15 +52,22 @@ function Inside() {
     library.open()
     void askForLimits()
     const stopSearching = startSearching()
-    addEventListener('keydown', onKey)
-    addEventListener('paste', onPaste)
     return () => {
-      removeEventListener('keydown', onKey)
-      removeEventListener('paste', onPaste)
       stopSearching()
       library.close()
       stopAll()
       dropPicture()
+    }
+  }, [])
+  // The keys work from the moment that the page is seen.
+  useLayoutEffect(() => {
+    addEventListener('keydown', onKey)
+    addEventListener('paste', onPaste)
+    addEventListener('online', onOnline)
+    return () => {
+      removeEventListener('keydown', onKey)
+      removeEventListener('paste', onPaste)
+      removeEventListener('online', onOnline)
     }
   }, [])
   const { name, id } = route.value
@@ -141,6 +148,12 @@ function onKey(event: KeyboardEvent): void {
       return
   }
   event.preventDefault()
+}
+
+/** What failed without a connection is asked for again. */
+function onOnline(): void {
+  if (searchFailure.peek()) searchAgain()
+  if (library.failure.peek()) void library.load()
 }
 
 function onPaste(event: ClipboardEvent): void {

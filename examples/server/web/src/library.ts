@@ -3,8 +3,9 @@
 import { computed, signal } from '@preact/signals'
 import * as api from './api/client.ts'
 import { follow } from './api/events.ts'
-import { isAbort } from './api/problem.ts'
+import { Failure, isAbort } from './api/problem.ts'
 import { say } from './parts/notices.tsx'
+import { route } from './route.ts'
 import { text } from './strings.ts'
 import type { Video, VideoStatus } from './api/types.ts'
 
@@ -23,6 +24,8 @@ export const videos = computed<Video[] | undefined>(() => {
 })
 
 let stop: AbortController | null = null
+/** What changed while the list was on its way, which may not show it. */
+const early = new Set<string>()
 
 /** Loads the list and follows changes until `close`. */
 export function open(): void {
@@ -34,6 +37,7 @@ export function open(): void {
 }
 
 export function close(): void {
+  early.clear()
   stop?.abort()
   stop = null
   byId.value = undefined
@@ -53,6 +57,8 @@ export async function load(signal = stop?.signal): Promise<void> {
     total.value = page.total
     next.value = page.next ?? null
     failure.value = null
+    for (const id of early) if (byId.peek()?.has(id)) void refresh(id)
+    early.clear()
   } catch (error) {
     if (!isAbort(error)) failure.value = error
   } finally {
@@ -80,6 +86,10 @@ export async function loadMore(): Promise<void> {
 
 /** Takes up what is new of a video. */
 export function apply(status: VideoStatus): void {
+  if (!byId.peek()) {
+    early.add(status.id)
+    return
+  }
   const known = byId.peek()?.get(status.id)
   if (status.state === 'deleted') {
     forget(status.id)
@@ -93,8 +103,10 @@ export function apply(status: VideoStatus): void {
   if (known.state !== status.state) {
     // What only an indexed video has, such as its picture and length.
     if (status.state === 'indexed' || status.state === 'failed') void refresh(status.id)
-    if (status.state === 'indexed') say(text.library.nowReady(known.title || text.library.untitled))
-    if (status.state === 'failed') say(text.library.nowFailed(known.title || text.library.untitled), 'bad')
+    const seen = route.peek().name === 'library'
+    const title = known.title || text.library.untitled
+    if (status.state === 'indexed') say(text.library.nowReady(title), 'good', seen)
+    if (status.state === 'failed') say(text.library.nowFailed(title), 'bad', seen)
   }
 }
 
@@ -102,8 +114,9 @@ export function apply(status: VideoStatus): void {
 export async function refresh(id: string): Promise<void> {
   try {
     put(await api.video(id, stop?.signal))
-  } catch {
-    // The next event or visit brings it.
+  } catch (error) {
+    // Whatever else it is, the next event or visit brings it.
+    if (error instanceof Failure && error.status === 404) forget(id)
   }
 }
 

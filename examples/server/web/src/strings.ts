@@ -75,7 +75,7 @@ export const text = {
     emptyLead: 'Drop videos anywhere on this page, or choose some. They are indexed in the background and can then be searched.',
     choose: 'Choose videos',
     drop: 'Drop to upload',
-    dropLead: 'Several at once is fine.',
+    dropLead: 'Several at once is fine. A single picture is searched for instead.',
     ready: 'Ready',
     waiting: 'Waiting for its turn',
     cancelled: 'Stopped',
@@ -114,6 +114,14 @@ export const text = {
     faces: 'Looking for faces',
     sidecar: 'Writing a copy of the index',
     commit: 'Making it searchable',
+  } as Record<string, string>,
+
+  stageStates: {
+    pending: 'waiting',
+    running: 'running',
+    completed: 'done',
+    failed: 'failed',
+    cancelled: 'stopped',
   } as Record<string, string>,
 
   upload: {
@@ -203,6 +211,7 @@ export const text = {
     noTranscript: 'Nothing is said in this video.',
     neverListened: 'There is no transcript of this video.',
     transcriptLater: 'The transcript appears when indexing is done.',
+    stages: 'Stages of indexing',
     scenes: 'Scenes',
     scene: (number: number, at: string) => `Scene ${number}, ${at}`,
     gone: 'This video is not here',
@@ -230,6 +239,7 @@ export const text = {
 
   errors: {
     title: 'Something went wrong',
+    noConnection: 'No connection',
     network: 'The server cannot be reached. Check the connection and try again.',
     offline: 'You are offline. This works again when the connection is back.',
     banner: 'No connection to the server. What is shown may be old.',

@@ -1,7 +1,7 @@
 //! The store of a team: Postgres with pgvector.
 
-mod filter;
 mod changes;
+mod filter;
 #[cfg(feature = "media")]
 mod holds;
 mod indexes;

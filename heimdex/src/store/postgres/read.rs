@@ -16,7 +16,8 @@ use crate::store::{IndexedScene, IndexedVideo, Page, SceneRecord, StageRecord, V
 use crate::transcript::Transcript;
 use crate::{Error, LibraryId, Result, SceneId, Span, Stage, Timestamp, VideoId};
 
-pub(super) const VIDEO_COLUMNS: &str = "video_id, source, title, description, fingerprint, duration_us, media, language,
+pub(super) const VIDEO_COLUMNS: &str =
+    "video_id, source, title, description, fingerprint, duration_us, media, language,
     created_at, warnings, settings, state, transcript, spaces";
 
 /// A column of a row that our own code wrote.

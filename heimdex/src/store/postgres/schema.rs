@@ -17,7 +17,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 3] = [
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0001_initial.sql")),
     ),
     (2, "jobs", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0002_jobs.sql"))),
-    (3, "changes", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0003_changes.sql"))),
+    (
+        3,
+        "changes",
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/0003_changes.sql")),
+    ),
 ];
 
 /// The columns of a table beside `library_id` and `video_id`, with the types that are bound to them.

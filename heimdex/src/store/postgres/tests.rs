@@ -602,7 +602,10 @@ mod queue {
         let indexed = testing::video("a", 1, &["red car", "rain"]);
         store.replace_video(library(), &indexed).await.unwrap();
         let read = store.transcript(library(), indexed.video.id).await.unwrap();
-        assert_eq!(read.as_ref().map(|t| &t.segments), indexed.transcript.as_ref().map(|_| &indexed.segments));
+        assert_eq!(
+            read.as_ref().map(|t| &t.segments),
+            indexed.transcript.as_ref().map(|_| &indexed.segments)
+        );
         assert_eq!(read.map(|t| t.source), indexed.transcript);
         assert!(store.transcript(LibraryId::named("other"), indexed.video.id).await.unwrap().is_none());
         store.close().await;

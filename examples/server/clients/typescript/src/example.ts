@@ -28,6 +28,6 @@ for await (const status of heimdex.watch(video.id)) {
 }
 const page = await heimdex.search({ query })
 for (const hit of page.hits) {
-  console.log(hit.video.title, (hit.moment_us / 1e6).toFixed(2), hit.text, new URL(hit.playback.url, address).href)
+  console.log(hit.video.title, (hit.moment_us / 1e6).toFixed(2), hit.text.replace(/\s+/g, ' '), new URL(hit.playback.url, address).href)
 }
 await heimdex.logout()

@@ -1,8 +1,9 @@
 // Who is signed in.
 //
-// The access token lives in memory alone. The refresh token is kept by the browser: for this device when the
-// reader asks to stay signed in, else for this tab. A refresh token works once, and using it twice ends the
-// session everywhere; so all tabs share one session (by a channel) and take turns to renew it (by a lock).
+// The refresh token is kept by the browser: for this device when the reader asks to stay signed in, else for this
+// tab. It works once, and using it twice ends the session everywhere; so all tabs share one session (by a channel)
+// and take turns to renew it (by a lock). The access token, good for minutes, is kept for this tab: were it not,
+// a page that is loaded twice in a row would be cut off from the answer that holds the next refresh token.
 
 import { signal } from '@preact/signals'
 import { read, write } from '../kept.ts'
@@ -11,6 +12,7 @@ import { Failure, failureOf } from './problem.ts'
 import type { Me, SessionTokens, User } from './types.ts'
 
 const KEY = 'heimdex.session'
+const TAB_KEY = 'heimdex.access'
 /** A token is renewed this many milliseconds before it ends. */
 const EARLY_MS = 30_000
 /** How long a tab that opens waits for another tab's session. */
@@ -57,6 +59,11 @@ channel?.addEventListener('message', (event: MessageEvent<Message>) => {
 export async function start(): Promise<void> {
   startFailure.value = null
   sessionState.value = 'starting'
+  const mine = ofThisTab()
+  if (mine) {
+    take(mine)
+    return
+  }
   await askOtherTabs()
   if (!session && kept()) {
     try {
@@ -67,7 +74,8 @@ export async function start(): Promise<void> {
       return
     }
   }
-  if (!session) leave(null)
+  // Unless it was just refused, which says why.
+  if (!session && sessionState.peek() !== 'out') leave(null)
 }
 
 /** Begins a session with what signing in or registering gave. */
@@ -175,9 +183,9 @@ async function ask(path: string, request: RequestInit): Promise<Response> {
 function endOf(token: string): number {
   try {
     const claims = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/'))) as { exp?: unknown }
-    return typeof claims.exp === 'number' ? claims.exp * 1000 : Infinity
+    return typeof claims.exp === 'number' ? claims.exp * 1000 : Number.MAX_SAFE_INTEGER
   } catch {
-    return Infinity
+    return Number.MAX_SAFE_INTEGER
   }
 }
 
@@ -196,6 +204,8 @@ function take(taken: Session): void {
   const refresh = taken.refresh || null
   write(KEY, taken.kept ? refresh : null, 'local')
   write(KEY, taken.kept ? null : refresh, 'session')
+  const { refresh: _, ...access } = taken
+  write(TAB_KEY, JSON.stringify(access), 'session')
   if (user.peek()?.id !== taken.user.id) user.value = taken.user
   sessionState.value = 'in'
 }
@@ -204,6 +214,7 @@ function leave(because: string | null): void {
   session = null
   write(KEY, null, 'local')
   write(KEY, null, 'session')
+  write(TAB_KEY, null, 'session')
   user.value = null
   endedBecause.value = because
   sessionState.value = 'out'
@@ -214,6 +225,20 @@ function kept(): { refresh: string; stay: boolean } | null {
   if (local) return { refresh: local, stay: true }
   const tab = read(KEY, 'session') || session?.refresh || null
   return tab ? { refresh: tab, stay: session?.kept ?? false } : null
+}
+
+/** The session that this tab had before the page was loaded again, while its access is good. */
+function ofThisTab(): Session | null {
+  try {
+    const access = JSON.parse(read(TAB_KEY, 'session') ?? 'null') as Omit<Session, 'refresh'> | null
+    if (!access || !(access.endsAt - Date.now() > EARLY_MS)) return null
+    const refresh = read(KEY, access.kept ? 'local' : 'session')
+    // Signed out by another tab.
+    if (access.kept && !refresh) return null
+    return { ...access, refresh: refresh ?? '' }
+  } catch {
+    return null
+  }
 }
 
 function tell(message: Message): void {

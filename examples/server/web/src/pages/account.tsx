@@ -9,9 +9,9 @@ import { Bar, Broken, PageTitle } from '../parts/common.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { KeyList } from '../parts/keys.tsx'
 import { say } from '../parts/notices.tsx'
+import { address, replace } from '../route.ts'
 import { text } from '../strings.ts'
 import { theme, type Theme } from '../theme.ts'
-import { stopAll } from '../upload/queue.ts'
 import type { Quota } from '../api/types.ts'
 
 export function Account() {
@@ -24,8 +24,9 @@ export function Account() {
   }, [])
   const leave = async (everywhere: boolean) => {
     try {
-      stopAll()
       await end(everywhere)
+      // Whoever signs in next begins at the beginning.
+      replace(address('library'))
     } catch (error) {
       say(sentence(error), 'bad')
     }
@@ -36,7 +37,7 @@ export function Account() {
         <PageTitle>{text.account.title}</PageTitle>
       </header>
       <section class="panel">
-        <p class="account-line"><Icon name="user" /> <strong>{user.value?.email}</strong></p>
+        <p class="account-line"><Icon name="user" /> <strong>{user.value?.email ?? user.value?.id}</strong></p>
         {failure !== null && <Broken error={failure} />}
         {quota && (
           <>

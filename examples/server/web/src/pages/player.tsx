@@ -240,6 +240,7 @@ function Stage(props: { video: Video; scenes: Scene[]; said: Said | null }) {
             <Bar fraction={library.progressOf(video)} label={text.player.notReady} />
           </div>
         )}
+        {(works || video.state === 'failed') && video.stages.length > 0 && <Stages video={video} />}
         {video.state === 'failed' && <p class="note bad" role="alert">{library.reason(video)}</p>}
         <About video={video} />
         {scenes.length > 0 && (
@@ -253,6 +254,23 @@ function Stage(props: { video: Video; scenes: Scene[]; said: Said | null }) {
         onSeek={(micros) => seek(micros, true)}
       />
     </main>
+  )
+}
+
+/** What was done so far, stage by stage. */
+function Stages({ video }: { video: Video }) {
+  return (
+    <ol class="stages" aria-label={text.player.stages}>
+      {video.stages.map((stage) => (
+        <li key={stage.stage} class={stage.state}>
+          <Icon name={stage.state === 'completed' ? 'check' : stage.state === 'running' ? 'play' : 'warn'} />
+          <span>{text.stages[stage.stage] ?? stage.stage}</span>
+          <span class="quiet">
+            {stage.state === 'running' && stage.fraction > 0 ? percent(stage.fraction) : text.stageStates[stage.state]}
+          </span>
+        </li>
+      ))}
+    </ol>
   )
 }
 

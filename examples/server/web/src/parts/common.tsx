@@ -23,7 +23,7 @@ export function Broken(props: { error: unknown; onRetry?: () => void }) {
   return (
     <div class="empty broken" role="alert">
       <Icon name="warn" />
-      <h2>{text.errors.title}</h2>
+      <h2>{error instanceof Failure && error.status === 0 ? text.errors.noConnection : text.errors.title}</h2>
       <p>{sentence(error)}</p>
       {error instanceof Failure && error.requestId && <p class="quiet small">{text.errors.request(error.requestId)}</p>}
       {props.onRetry && (

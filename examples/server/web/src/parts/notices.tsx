@@ -10,6 +10,8 @@ interface Notice {
   id: number
   message: string
   tone: Tone
+  /** Only read aloud: who looks at the page sees it anyway. */
+  unseen: boolean
 }
 
 const SHOWN_MS = 6000
@@ -18,9 +20,9 @@ const MOST = 4
 const notices = signal<Notice[]>([])
 let count = 0
 
-export function say(message: string, tone: Tone = 'good'): void {
+export function say(message: string, tone: Tone = 'good', unseen = false): void {
   const id = (count += 1)
-  notices.value = [...notices.peek().slice(1 - MOST), { id, message, tone }]
+  notices.value = [...notices.peek().slice(1 - MOST), { id, message, tone, unseen }]
   setTimeout(() => drop(id), SHOWN_MS)
 }
 
@@ -32,11 +34,13 @@ export function Notices() {
   return (
     <div class="notices" role="status" aria-live="polite">
       {notices.value.map((notice) => (
-        <div key={notice.id} class={`notice ${notice.tone}`}>
+        <div key={notice.id} class={notice.unseen ? 'hidden' : `notice ${notice.tone}`}>
           <span>{notice.message}</span>
-          <button type="button" class="icon-button" aria-label={text.close} onClick={() => drop(notice.id)}>
-            <Icon name="close" />
-          </button>
+          {!notice.unseen && (
+            <button type="button" class="icon-button" aria-label={text.close} onClick={() => drop(notice.id)}>
+              <Icon name="close" />
+            </button>
+          )}
         </div>
       ))}
     </div>

@@ -100,6 +100,9 @@ async function send(upload: Upload): Promise<void> {
   })
   const video = await upload.run()
   listed()
+  const id = upload.video.peek()
+  // What is refused is not kept.
+  if (upload.state.peek() === 'failed' && id) void library.refresh(id)
   if (video) {
     library.put(video)
     setTimeout(() => {
