@@ -36,7 +36,9 @@ test:
 	dev/onnxruntime || [ -z "$(CI)" ]
 	$(MAKE) lint features package
 	cargo test --workspace --features heimdex/full --doc
-	$(MAKE) bindings server-test
+	cargo nextest run --workspace --features heimdex/full --no-run
+	HEIMDEX_SERVER=$$(realpath $${CARGO_TARGET_DIR:-target})/debug/heimdex-server $(MAKE) server-test
+	$(MAKE) bindings
 	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
 

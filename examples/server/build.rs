@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let hash = blake3::hash(&bytes).to_hex();
         let file = copies.join(number.to_string());
         std::fs::write(&file, bytes)?;
+        let file = file.to_str().ok_or("a folder that is not UTF-8")?;
         writeln!(code, "({name:?}, {:?}, {:?}, include_bytes!({file:?})),", kind(&name), hash.as_str())?;
     }
     code.push_str("];\nconst DOCS_HASHES: [&str; 3] = [");

@@ -18,7 +18,8 @@ pub struct Change {
     pub video: VideoId,
 }
 
-/// Hears of every change in all libraries of a database. Holds a connection of its own.
+/// Hears of every change in all libraries of a database. Holds one of the store's connections: the store
+/// is closed only after this is dropped.
 #[derive(Debug)]
 pub struct Changes {
     listener: PgListener,

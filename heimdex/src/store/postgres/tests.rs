@@ -591,6 +591,8 @@ mod queue {
         // Each change was told, to whoever listens.
         let heard = changes.next().await.unwrap().unwrap();
         assert_eq!((heard.library, heard.video), (library(), id));
+        // Its connection is one of the store's.
+        drop(changes);
         store.delete_video(library(), id).await.unwrap();
         store.close().await;
     }
