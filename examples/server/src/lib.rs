@@ -115,7 +115,7 @@ pub async fn run(
         match tokio::time::timeout(grace.max(Duration::from_secs(5)), worker).await {
             Ok(ended) => ended??,
             Err(_) => {
-                tracing::warn!("a job did not stop in time; another worker takes it when its lease is over")
+                tracing::warn!("a job did not stop in time; another worker takes it when its lease is over");
             }
         }
     }

@@ -26,7 +26,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match start(args) {
+    match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The first thing that anybody looks for.
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+fn start(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     if args.openapi {
         let document = heimdex_server::routes::document().to_pretty_json()?;
         return Ok(writeln!(std::io::stdout(), "{document}")?);

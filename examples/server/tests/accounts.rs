@@ -189,7 +189,7 @@ async fn tokens_of_an_outside_issuer_are_taken() {
     server.end().await;
 }
 
-/// Made once with another implementation (PyJWT 2): a public key, a token signed with its private half, and
+/// Made once with another implementation (`PyJWT` 2): a public key, a token signed with its private half, and
 /// one signed with the same that names another key. Their time is over in 2100.
 const PUBLISHED: &str = r#"{"kty": "EC", "crv": "P-256", "kid": "one", "alg": "ES256", "use": "sig", "x": "o9CD-2AMInhM-jsTqjT_JNbiGh0pQaNvQyF9mkZlxpc", "y": "ZptAChEEklaryaTCg2nAbqhArSCWakRXHZ7ROKGJpcQ"}"#;
 const SIGNED: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJtaW5hIiwiYXVkIjoidmlkZW9zIiwiaXNzIjoiaHR0cHM6Ly9pc3N1ZXIiLCJleHAiOjQxMDI0NDQ4MDAsImVtYWlsIjoibWluYUBleGFtcGxlLm9yZyIsImVtYWlsX3ZlcmlmaWVkIjp0cnVlfQ.VolbB6O79efjtVFhKqHU3TkAJvSfrStAExgXlMGqoDNK9JOW2FZDnyAZ-INKGRBCkRpVBajBJVjib8be34guMg";

@@ -1,5 +1,11 @@
 //! The OpenAPI document that is kept, and the shapes that it describes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 use heimdex::search::SearchRequest;
 use heimdex::store::testing;

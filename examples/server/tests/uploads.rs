@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// A clip with so much behind it that it has several parts.
-pub fn long_clip(bytes: usize) -> Vec<u8> {
+fn long_clip(bytes: usize) -> Vec<u8> {
     let mut clip = clip();
     // A box that players skip.
     let free = bytes - clip.len();

@@ -129,6 +129,8 @@ fn route(method: Method, path: &'static str, other: u16, owner: u16) -> Route {
 /// SPEC N4 and O24: every route as nobody, as another user and as the owner. The list is held to the
 /// OpenAPI document: a new route has to be in it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+// One table, gone through in one go.
+#[allow(clippy::too_many_lines)]
 async fn nobody_sees_anothers_data() {
     let place = place!();
     let server = place.server(&[]).await;

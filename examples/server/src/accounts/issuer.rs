@@ -48,7 +48,8 @@ enum Source {
 pub struct Issuer {
     source: Source,
     audience: String,
-    issuer: Option<String>,
+    /// What `iss` has to be, where that is asked for.
+    name: Option<String>,
     /// Users by issuer and subject.
     users: RwLock<std::collections::HashMap<String, Uuid>>,
 }
@@ -78,8 +79,8 @@ impl Issuer {
                 .map_err(Problem::internal)?;
             Source::Published { url: config.jwks_url.clone(), client, keys: RwLock::default() }
         };
-        let issuer = Some(config.jwt_issuer.clone()).filter(|issuer| !issuer.is_empty());
-        Ok(Some(Self { source, audience: config.jwt_audience.clone(), issuer, users: RwLock::default() }))
+        let name = Some(config.jwt_issuer.clone()).filter(|name| !name.is_empty());
+        Ok(Some(Self { source, audience: config.jwt_audience.clone(), name, users: RwLock::default() }))
     }
 
     /// Whose token this is. Who comes for the first time gets an account and a library.
@@ -116,11 +117,11 @@ impl Issuer {
     fn read(&self, token: &str, key: &DecodingKey, algorithm: Algorithm) -> Answer<Outside> {
         let mut rules = Validation::new(algorithm);
         rules.set_audience(&[&self.audience]);
-        if let Some(issuer) = &self.issuer {
+        if let Some(issuer) = &self.name {
             rules.set_issuer(&[issuer]);
         }
         let mut required = vec!["exp", "sub", "aud"];
-        required.extend(self.issuer.as_ref().map(|_| "iss"));
+        required.extend(self.name.as_ref().map(|_| "iss"));
         rules.set_required_spec_claims(&required);
         let claims = decode::<Outside>(token, key, &rules).map_err(|_| refused())?.claims;
         let fits = !claims.sub.is_empty() && claims.sub.len() <= 255;

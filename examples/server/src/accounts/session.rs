@@ -78,11 +78,14 @@ pub async fn login(app: &App, from: IpAddr, credentials: &Credentials) -> Answer
 /// # Errors
 /// When the token is unknown, used, or its session has ended.
 pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
+    // Session, user, whether the token is used, whether all is good; address and age of the account.
+    type Found = (Uuid, Uuid, bool, bool, Option<String>, DateTime<Utc>);
+
     let refused = || Problem::unauthorized("the refresh token is not valid any more; sign in again");
     attempt(&app.pool, &format!("refresh from {from}"), 600, MINUTE).await?;
     let hash = hash_of(token);
     let mut tx = app.pool.begin().await?;
-    let found: Option<(Uuid, Uuid, bool, bool, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+    let found: Option<Found> = sqlx::query_as(
         "SELECT s.session_id, s.user_id, t.used_at IS NOT NULL,
                 t.expires_at > now() AND s.revoked_at IS NULL, u.email, u.created_at
          FROM server.refresh_tokens t JOIN server.sessions s USING (session_id) JOIN server.users u USING (user_id)

@@ -183,7 +183,7 @@ impl Watcher {
             match rows::video(&self.app.pool, self.by, video).await {
                 Ok(row) => rows.push(row),
                 Err(problem) if problem.status() == axum::http::StatusCode::NOT_FOUND => {
-                    send.send(event(&gone(video))).await.ok()?;
+                    send.send(Ok(event(&gone(video)))).await.ok()?;
                     if self.only.is_some() {
                         return None;
                     }
@@ -212,7 +212,7 @@ impl Watcher {
             let still =
                 matches!(status.state, VideoState::Indexed | VideoState::Failed | VideoState::Uploading);
             if !(in_work && still) {
-                send.send(event(&status)).await.ok()?;
+                send.send(Ok(event(&status))).await.ok()?;
             }
         }
         Some(())
@@ -231,10 +231,10 @@ fn gone(id: Uuid) -> VideoStatus {
     }
 }
 
-fn event(status: &VideoStatus) -> Result<Event, Infallible> {
+fn event(status: &VideoStatus) -> Event {
     let event = Event::default().event("video");
-    Ok(event.json_data(status).unwrap_or_else(|error| {
+    event.json_data(status).unwrap_or_else(|error| {
         tracing::error!(%error, "an event could not be written");
         Event::default().comment("an event could not be written")
-    }))
+    })
 }

@@ -61,14 +61,10 @@ pub fn document() -> OpenApi {
     let problem =
         ResponseBuilder::new().description("A problem").content("application/problem+json", content).build();
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete] {
-            if let Some(operation) = operation {
-                operation
-                    .responses
-                    .responses
-                    .entry("default".to_owned())
-                    .or_insert_with(|| problem.clone().into());
-            }
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.entry("default".to_owned()).or_insert_with(|| problem.clone().into());
         }
     }
     document

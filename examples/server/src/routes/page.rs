@@ -76,7 +76,7 @@ pub(super) async fn beside(
 ) -> Answer<Response> {
     let read = matches!(method, Method::GET | Method::HEAD);
     let asset = asset(uri.path().trim_start_matches('/'));
-    let asset = asset.filter(|(name, ..)| read && !name.ends_with(".html"));
+    let asset = asset.filter(|(name, ..)| read && name.strip_suffix(".html").is_none());
     give(
         &app,
         asset.ok_or_else(|| Problem::of_status(StatusCode::NOT_FOUND))?,

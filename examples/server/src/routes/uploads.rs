@@ -1,6 +1,8 @@
 //! Videos on their way: a plan of parts, the parts themselves at signed addresses, and their completion,
 //! which puts the video into the queue in the same transaction.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
@@ -168,7 +170,7 @@ async fn state(State(app): State<App>, by: SignedIn, video: Video) -> Answer<axu
     let row = rows::video(&app.pool, by, video.0).await?;
     let upload = row.upload();
     let completed = row.completed_at.is_some();
-    let there = if completed { Default::default() } else { app.storage.parts(&upload).await? };
+    let there = if completed { BTreeMap::default() } else { app.storage.parts(&upload).await? };
     let mut parts = Vec::new();
     for number in 1..=upload.parts() {
         let bytes = upload.bytes_of(number);
@@ -318,7 +320,7 @@ fn placeholder(row: &VideoRow) -> VideoRecord {
         language: None,
         created_at: None,
         warnings: Vec::new(),
-        settings: std::collections::BTreeMap::new(),
+        settings: BTreeMap::new(),
         state: VideoState::Validating,
     }
 }

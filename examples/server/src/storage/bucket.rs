@@ -29,7 +29,7 @@ use crate::wire::{PartRequest, Playback};
 const LIST_BYTES: usize = 4 << 20;
 
 /// How long a fetch may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// A bucket, or what is below a prefix in one.
 #[derive(Debug)]
@@ -226,7 +226,7 @@ impl Storage for Bucket {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 // One that was completed is gone, which some buckets call an error of their own.
                 Err(error) => {
-                    tracing::debug!(%error, %video, "an upload of several parts could not be ended")
+                    tracing::debug!(%error, %video, "an upload of several parts could not be ended");
                 }
             }
         }

@@ -1,5 +1,13 @@
 //! A server for a test: a database and a folder of its own, in this process.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
 
 #[path = "../../../../heimdex/tests/common/database.rs"]
 pub mod database;
@@ -20,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest that anything here may take.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../heimdex/tests/fixtures")
@@ -95,10 +103,8 @@ impl Server {
         let running = tokio::spawn(heimdex_server::run(config, metrics(), stop.clone(), |address| {
             send.send(address).unwrap();
         }));
-        match receive.await {
-            Ok(address) => Self { url: format!("http://{address}"), stop, running: Some(running) },
-            Err(_) => panic!("{}", running.await.unwrap().unwrap_err()),
-        }
+        let Ok(address) = receive.await else { panic!("{}", running.await.unwrap().unwrap_err()) };
+        Self { url: format!("http://{address}"), stop, running: Some(running) }
     }
 
     pub async fn end(mut self) {
