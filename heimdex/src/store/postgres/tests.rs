@@ -203,6 +203,10 @@ async fn a_full_disk_is_named() {
         sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(&server).await.unwrap();
     }
     let store = PostgresStore::connect(&database.url).await.unwrap();
+    sqlx::query("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 8000)")
+        .execute(&store.pool)
+        .await
+        .unwrap();
     let says = vec!["some words that are said"; 200];
     let mut stored = Vec::new();
     let error = loop {
@@ -219,10 +223,9 @@ async fn a_full_disk_is_named() {
         assert_eq!(store.indexed_video(library(), video.video.id).await.unwrap().as_ref(), Some(video));
     }
     assert_eq!(store.videos(library(), Page { limit: 1, after: None }).await.unwrap().1, stored.len() as u64);
-    for video in &stored[..stored.len() / 2] {
-        store.delete_video(library(), video.video.id).await.unwrap();
-    }
-    sqlx::query("VACUUM FULL").execute(&store.pool).await.unwrap();
+    // With room again, work goes on.
+    sqlx::query("DROP TABLE filler").execute(&store.pool).await.unwrap();
+    store.delete_video(library(), stored[0].video.id).await.unwrap();
     store.replace_video(library(), &stored[0]).await.unwrap();
     store.close().await;
     database.name.push_str(" WITH (FORCE)");
