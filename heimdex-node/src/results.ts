@@ -160,6 +160,8 @@ export interface IndexReport {
   keyframes: number
   scenes: number
   segments: number | null
+  /** What a speech model gave and was not believed, by reason. */
+  dropped?: Record<string, number>
   warnings: string[]
   stages: StageRecord[]
   seconds: number

@@ -20,7 +20,9 @@ from heimdex import aio
 from conftest import FIXTURES, MEDIA, MODELS
 
 INDEXING = """
-import sys, heimdex
+import signal, sys, heimdex
+# Who runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 library = heimdex.open(sys.argv[1], models=False)
 began = False
 def report(progress):

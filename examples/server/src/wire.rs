@@ -279,6 +279,7 @@ pub struct ScenesQuery {
     #[param(minimum = 1, maximum = 500, default = 200)]
     pub limit: u32,
     /// `next` of the page before: scenes after this one.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_u32)]
     pub after: Option<u32>,
 }
 
@@ -800,7 +801,6 @@ pub struct HitShape {
 
 /// A part of a video.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct SpanShape {
     /// Its start.
     pub start_us: i64,

@@ -47,9 +47,15 @@ test('from registering to a moment', async () => {
   await keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Library' }).waitFor()
 
-  const chooser = page.waitForEvent('filechooser')
-  await keyboard.press('u')
-  await (await chooser).setFiles(clip)
+  // The page listens to keys a moment after its heading is seen.
+  let chooser
+  page.once('filechooser', (opened) => (chooser = opened))
+  for (let i = 0; i < 100 && !chooser; i += 1) {
+    await keyboard.press('u')
+    await page.waitForTimeout(100)
+  }
+  assert.ok(chooser, 'u opens the choice of files')
+  await chooser.setFiles(clip)
   await mina.ready('A deer in the forest')
 
   await keyboard.press('?')
