@@ -37,7 +37,7 @@ test:
 	$(MAKE) lint features package
 	cargo test --workspace --features heimdex/full --doc
 	cargo nextest run --workspace --features heimdex/full --no-run
-	HEIMDEX_SERVER=$$(realpath $${CARGO_TARGET_DIR:-target})/debug/heimdex-server $(MAKE) server-test
+	HEIMDEX_SERVER=$$(realpath $${CARGO_TARGET_DIR:-target})/debug/heimdex-server examples/server/dev/schemathesis
 	$(MAKE) bindings
 	DATABASE_URL=$${DATABASE_URL:-$$(dev/postgres)} HEIMDEX_REQUIRE_POSTGRES=$(CI) \
 	HEIMDEX_REQUIRE_MODEL=$(CI) HEIMDEX_REQUIRE_ONNXRUNTIME=$(CI) cargo nextest run --workspace --features heimdex/full --no-fail-fast
