@@ -243,6 +243,7 @@ def main():
                              "--threads", threads]
         peer = lambda script: [sys.executable, "-c", script, str(folder), steps, count, threads, wav]
         runs = {"openai-whisper f32": peer(OPENAI), "faster-whisper int8": peer(FASTER),
+                "whisper.cpp q8_0": [*ours("q8_0"), "--plain"],
                 **{f"heimdex {kind}": ours(kind) for kind in SUFFIXES}}
         results = {what: [] for what in runs}
         loads = []

@@ -5,8 +5,10 @@
 //! otherwise. Weights: a file in the format of ggml, of any size and precision.
 
 mod decode;
+mod device;
 mod header;
 mod model;
+mod products;
 mod silero;
 mod words;
 

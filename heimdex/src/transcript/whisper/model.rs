@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use whisper_rs::{DtwMode, DtwParameters, WhisperContext, WhisperContextParameters};
 
 use super::decode::Worker;
+use super::device;
 use super::header::{self, Shape};
 use crate::models::{self, ModelKind};
 use crate::{Error, Result};
@@ -64,6 +65,7 @@ impl Loaded {
     /// Reads a model. `heads` in place of the published alignment heads, to test with small models.
     pub(super) fn read(real: &Path, name: String, gpu: bool, heads: Option<DtwMode<'_>>) -> Result<Self> {
         quiet_log();
+        device::add();
         let shape = header::read(real, &name)?;
         let sha256 = sha256(real)?;
         let file = real.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
