@@ -6,6 +6,7 @@
 Weights are made once and kept in the cache (default ~/.cache/heimdex-bench/models; some gigabytes). The program
 is target/release/embed_speed (`cargo build --release -p heimdex-benches`), or the one that EMBED_SPEED names;
 PyTorch and transformers are taken from the Python that runs this. Rounds are interleaved; the medians are printed.
+The peers get tensors; Heimdex gets pictures of the model's size, and texts, and turns them into tensors itself.
 """
 import argparse, json, os, statistics, subprocess, sys
 from pathlib import Path
@@ -201,7 +202,9 @@ def main():
         kind = "dual" if name in DUAL else "bert"
         ours = [program, str(folder), "--count", str(options.count), "--batch", str(options.batch)]
         tokens = 0
-        if kind == "bert":
+        if kind == "dual":
+            ours += ["--size", str(DUAL[name]["vision"]["image_size"])]
+        else:
             from tokenizers import Tokenizer
 
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -85,13 +85,7 @@ impl NativeModel {
     ) -> napi::Result<Job> {
         let open = self.opening();
         spawn(watcher, move |_, _, _| {
-            let role = match role.as_str() {
-                "query" => Role::Query,
-                "passage" => Role::Passage,
-                other => {
-                    return Err(Error::invalid("role", format!("`{other}` is neither query nor passage")));
-                }
-            };
+            let role: Role = role.parse()?;
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             Ok(rows(&open()?.texts().embed(&texts, role)?))
         })

@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::library::{NativeLibrary, open};
     #[pymodule_export]
-    use crate::model::{ImageModel, TextModel};
+    use crate::model::NativeModel;
     use pyo3::prelude::*;
 
     #[pymodule_init]

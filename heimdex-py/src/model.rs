@@ -1,7 +1,9 @@
 //! Models alone: texts and pictures to vectors.
 
+use std::sync::Arc;
+
 use heimdex::calls::{ModelCallOptions, read};
-use heimdex::embed::{DualEncoder, ImageEmbedder, Role, TextEmbedder, TextEncoder, Vector};
+use heimdex::embed::{ImageEmbedder, Role, TextEmbedder, Vector};
 use heimdex::media::RgbPicture;
 use heimdex::open::{open_image_model, open_text_model};
 use heimdex::{Error, Result};
@@ -11,16 +13,6 @@ use pyo3::types::PyByteArray;
 use crate::error::{exception, wrong_option};
 use crate::picture::Picture;
 use crate::runtime::use_models;
-
-/// The model of a name or folder, on the backend that `options` say.
-fn opened<M: Send>(
-    py: Python<'_>,
-    options: &str,
-    open: impl FnOnce(&ModelCallOptions) -> Result<M> + Send,
-) -> PyResult<M> {
-    let options: ModelCallOptions = read(options).map_err(|e| wrong_option(py, &e))?;
-    use_models().and_then(|()| py.detach(|| open(&options))).map_err(|error| exception(py, &error))
-}
 
 /// The rows one after another, as little as Python can copy: once, into the memory that an array uses.
 fn rows<'py>(py: Python<'py>, vectors: &Result<Vec<Vector>>) -> PyResult<Bound<'py, PyByteArray>> {
@@ -35,46 +27,35 @@ fn rows<'py>(py: Python<'py>, vectors: &Result<Vec<Vector>>) -> PyResult<Bound<'
     })
 }
 
-fn embedded<'py>(
-    py: Python<'py>,
-    model: &dyn TextEmbedder,
-    texts: &[String],
-    role: &str,
-) -> PyResult<Bound<'py, PyByteArray>> {
-    let role = match role {
-        "query" => Role::Query,
-        "passage" => Role::Passage,
-        other => {
-            let error = Error::invalid("role", format!("`{other}` is neither query nor passage"));
-            return Err(exception(py, &error));
-        }
-    };
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = py.detach(|| model.embed(&texts, role));
-    rows(py, &vectors)
-}
-
-fn spec(model: &dyn TextEmbedder) -> String {
-    serde_json::json!(model.spec()).to_string()
-}
-
-/// A model for texts.
+/// A model for texts, or for pictures and texts.
 #[pyclass(frozen, module = "heimdex._native")]
-pub(crate) struct TextModel {
-    model: TextEncoder,
+pub(crate) struct NativeModel {
+    texts: Arc<dyn TextEmbedder>,
+    images: Option<Arc<dyn ImageEmbedder>>,
 }
 
 #[pymethods]
-impl TextModel {
+impl NativeModel {
+    /// For texts, or where `images`, for pictures and texts.
     #[new]
-    fn new(py: Python<'_>, options: &str) -> PyResult<Self> {
-        let model = opened(py, options, |o| open_text_model(&o.model, &o.model_options()))?;
-        Ok(Self { model })
+    fn new(py: Python<'_>, options: &str, images: bool) -> PyResult<Self> {
+        let options: ModelCallOptions = read(options).map_err(|e| wrong_option(py, &e))?;
+        let (name, run_with) = (&options.model, options.model_options());
+        let open = || {
+            use_models()?;
+            Ok(if images {
+                let model = open_image_model(name, &run_with)?;
+                Self { texts: Arc::new(model.clone()), images: Some(Arc::new(model)) }
+            } else {
+                Self { texts: Arc::new(open_text_model(name, &run_with)?), images: None }
+            })
+        };
+        py.detach(open).map_err(|error| exception(py, &error))
     }
 
     /// What makes its vectors, as JSON.
     fn spec(&self) -> String {
-        spec(&self.model)
+        serde_json::json!(self.texts.spec()).to_string()
     }
 
     /// Rows of 32-bit floats.
@@ -84,37 +65,10 @@ impl TextModel {
         texts: Vec<String>,
         role: &str,
     ) -> PyResult<Bound<'py, PyByteArray>> {
-        embedded(py, &self.model, &texts, role)
-    }
-}
-
-/// A model for pictures and texts.
-#[pyclass(frozen, module = "heimdex._native")]
-pub(crate) struct ImageModel {
-    model: DualEncoder,
-}
-
-#[pymethods]
-impl ImageModel {
-    #[new]
-    fn new(py: Python<'_>, options: &str) -> PyResult<Self> {
-        let model = opened(py, options, |o| open_image_model(&o.model, &o.model_options()))?;
-        Ok(Self { model })
-    }
-
-    /// What makes its vectors, as JSON.
-    fn spec(&self) -> String {
-        spec(&self.model)
-    }
-
-    /// Rows of 32-bit floats.
-    fn embed<'py>(
-        &self,
-        py: Python<'py>,
-        texts: Vec<String>,
-        role: &str,
-    ) -> PyResult<Bound<'py, PyByteArray>> {
-        embedded(py, &self.model, &texts, role)
+        let role: Role = role.parse().map_err(|error| exception(py, &error))?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = py.detach(|| self.texts.embed(&texts, role));
+        rows(py, &vectors)
     }
 
     /// Rows of 32-bit floats.
@@ -126,7 +80,10 @@ impl ImageModel {
         let pictures: Vec<RgbPicture> =
             pictures.into_iter().map(|picture| picture.read(py)).collect::<PyResult<_>>()?;
         let pictures: Vec<&RgbPicture> = pictures.iter().collect();
-        let vectors = py.detach(|| self.model.embed_images(&pictures));
+        let vectors = py.detach(|| match &self.images {
+            Some(model) => model.embed_images(&pictures),
+            None => Err(Error::invalid("images", "this model reads texts only")),
+        });
         rows(py, &vectors)
     }
 }

@@ -61,12 +61,8 @@ impl TextEmbedder for OwnTexts {
     }
 
     fn embed(&self, texts: &[&str], role: Role) -> Result<Vec<Vector>> {
-        let role = match role {
-            Role::Query => "query",
-            Role::Passage => "passage",
-        };
         let bytes = attached(&self.spec.model, |py| {
-            let bytes = self.adapter.call_method1(py, "embed", (texts.to_vec(), role))?;
+            let bytes = self.adapter.call_method1(py, "embed", (texts.to_vec(), role.as_str()))?;
             Ok(bytes.extract::<PyBackedBytes>(py)?)
         })?;
         vectors(&self.spec, &bytes, texts.len())

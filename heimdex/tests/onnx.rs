@@ -41,6 +41,24 @@ fn options(precision: Precision) -> Option<ModelOptions> {
     Some(options)
 }
 
+/// A data folder of the test `name`'s own, in a process of its own; `None` where that has run.
+fn own_data_folder(name: &str) -> Option<PathBuf> {
+    const VARIABLE: &str = "HEIMDEX_TEST_OWN_DATA";
+    if let Some(folder) = std::env::var_os(VARIABLE) {
+        return Some(folder.into());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .envs(["XDG_DATA_HOME", VARIABLE].map(|variable| (variable, folder.path())))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    eprintln!("{text}");
+    assert!(output.status.success(), "{text}");
+    None
+}
+
 fn difference(vector: &Vector, golden: &[f32]) -> f32 {
     assert_eq!(vector.dim(), golden.len());
     vector.as_slice().iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
@@ -138,6 +156,7 @@ fn providers_equal_transformers_or_are_refused() {
 /// SPEC F7: 8 and 16 bits are near, and it is recorded how near.
 #[test]
 fn other_precisions_are_near_and_measured() {
+    let Some(data) = own_data_folder("other_precisions_are_near_and_measured") else { return };
     let (golden, pictures) = tiny_pictures();
     let golden = rows(&golden["image_embeds"]);
     let mut spaces = Vec::new();
@@ -159,6 +178,23 @@ fn other_precisions_are_near_and_measured() {
     }
     spaces.dedup();
     assert_eq!(spaces.len(), 3, "other weights are another space");
+
+    // It is measured once: the next process reads what was kept, if it is whole.
+    let kept: Vec<_> = std::fs::read_dir(data.join("heimdex/precision")).unwrap().flatten().collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let measured = || {
+        let model = DualEncoder::open_with(fixture("tiny-siglip2"), &options(Precision::Int8).unwrap());
+        ImageEmbedder::spec(&model.unwrap()).cosine_to_f32.unwrap()
+    };
+    let before = measured();
+    for file in &kept {
+        std::fs::write(file.path(), "0.5\n").unwrap();
+    }
+    assert_eq!(measured().to_bits(), 0.5_f32.to_bits());
+    for file in &kept {
+        std::fs::write(file.path(), "0.5").unwrap();
+    }
+    assert_eq!(measured().to_bits(), before.to_bits());
 }
 
 /// Projections, and texts of several lengths in one batch.
@@ -188,6 +224,7 @@ fn bert_equals_transformers() {
 
 #[test]
 fn bert_in_8_bits_is_near_and_measured() {
+    let Some(_) = own_data_folder("bert_in_8_bits_is_near_and_measured") else { return };
     let Some(options) = options(Precision::Int8) else { return };
     let golden = json(&fixture("tiny-bert").join("golden.json"));
     let texts = texts(&golden);
@@ -210,6 +247,7 @@ fn tensor(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<Vec<f32>> {
 
 #[test]
 fn shared_siglip_equals_transformers() {
+    let Some(_) = own_data_folder("shared_siglip_equals_transformers") else { return };
     let (Some(shared), Some(f32), Some(int8)) =
         (common::shared(), options(Precision::F32), options(Precision::Int8))
     else {

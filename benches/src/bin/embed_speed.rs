@@ -1,4 +1,5 @@
-//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--text TEXT] [--count N] [--batch N] [--onnx f32|int8] [--openvino]`.
+//! Times a model on pictures or texts of this machine: `embed_speed FOLDER [--size N | --text TEXT] [--count N]
+//! [--batch N] [--onnx f32|int8] [--openvino]`.
 //!
 //! Prints one JSON object: seconds an item (the median of single calls after a first one), and the
 //! largest memory of the process. `benches/embed.py` runs it beside transformers.
@@ -44,11 +45,9 @@ fn main() {
         let model = DualEncoder::open_with(&folder, &options).unwrap();
         cosine = ImageEmbedder::spec(&model).cosine_to_f32;
         load = begun.elapsed().as_secs_f64();
-        let picture = RgbPicture {
-            width: 683,
-            height: 384,
-            data: (0..683 * 384 * 3).map(|i| (i * 7919 % 251) as u8).collect(),
-        };
+        let edge: u32 = after("--size").map_or(384, |n| n.parse().unwrap());
+        let data = (0..u64::from(edge) * u64::from(edge) * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let picture = RgbPicture { width: edge, height: edge, data };
         let pictures = vec![&picture; batch];
         for _ in 0..=count {
             let begun = Instant::now();

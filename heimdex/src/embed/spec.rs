@@ -222,6 +222,27 @@ pub enum Role {
     Passage,
 }
 
+impl Role {
+    /// The name used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Passage => "passage",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::Query, Self::Passage]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or_else(|| Error::invalid("role", format!("`{name}` is neither query nor passage")))
+    }
+}
+
 /// Turns texts into vectors of one space.
 pub trait TextEmbedder: Send + Sync {
     /// What made the vectors; stored with them.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -73,10 +74,24 @@ impl Export {
     }
 }
 
+/// Exports and the files that they refer to.
+fn files<'a>(exports: &'a [&'a Export]) -> impl Iterator<Item = &'a PathBuf> {
+    exports.iter().flat_map(|export| std::iter::once(&export.path).chain(&export.external))
+}
+
 /// SHA-256 over exports and the files that they refer to.
 pub(super) fn sha256(exports: &[&Export]) -> Result<String> {
-    let files = exports.iter().flat_map(|export| std::iter::once(&export.path).chain(&export.external));
-    folder::sha256(&files.cloned().collect::<Vec<_>>())
+    folder::sha256(&files(exports).cloned().collect::<Vec<_>>())
+}
+
+/// Where the files are, how long, and when they were changed: without reading them.
+pub(super) fn standing(exports: &[&Export]) -> Result<String> {
+    let standing = |path: &PathBuf| {
+        let there = path.metadata().map_err(|e| Error::io(path, e))?;
+        let changed = there.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Ok(format!("{} {} {changed:?}\n", path.display(), there.len()))
+    };
+    files(exports).map(standing).collect()
 }
 
 /// `logit_scale` and `logit_bias` of the published weights, where these are here.

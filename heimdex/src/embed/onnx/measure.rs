@@ -1,11 +1,61 @@
-//! How far vectors of another precision are from those of 32-bit floats.
+//! How far vectors of another precision are from those of 32-bit floats. It is measured once for each
+//! export, for that opens the one in 32-bit floats too, and kept below [`data_folder`].
 
+use std::path::{Path, PathBuf};
+
+use super::file::{self, Export};
 use crate::embed::model::{ImageTower, TextTower};
 use crate::embed::preprocess::Preprocessor;
 use crate::embed::tokens::Tokens;
-use crate::embed::{Role, Vector};
+use crate::embed::{ModelOptions, Precision, Role, Vector, folder};
 use crate::media::RgbPicture;
+use crate::models::data_folder;
 use crate::{Error, Result};
+
+/// The lowest cosine between vectors of `export` and those of `stem` in 32-bit floats, by `measure`; `None`
+/// where they are the same file, or the latter is not there.
+pub(super) fn cosine_of(
+    export: &Export,
+    folder: &Path,
+    model: &str,
+    stem: &str,
+    options: &ModelOptions,
+    measure: impl FnOnce(&Export) -> Result<f32>,
+) -> Result<Option<f32>> {
+    if export.precision == Precision::F32 {
+        return Ok(None);
+    }
+    let Ok(whole) = Export::find(folder, model, stem, Precision::F32) else { return Ok(None) };
+    let kept = kept_in(export, &whole, options)?;
+    if let Some(cosine) = kept.as_deref().and_then(read) {
+        return Ok(Some(cosine));
+    }
+    let cosine = measure(&whole)?;
+    // Where it cannot be kept, it is measured again.
+    if let Some(path) = kept
+        && let Err(error) = keep(&path, cosine)
+    {
+        tracing::debug!(path = %path.display(), %error, "a measured precision was not kept");
+    }
+    Ok(Some(cosine))
+}
+
+/// The file for what is measured of these two; `None` without a home folder.
+fn kept_in(export: &Export, whole: &Export, options: &ModelOptions) -> Result<Option<PathBuf>> {
+    let Some(data) = data_folder() else { return Ok(None) };
+    let key = folder::hash(&[&file::standing(&[export, whole])?, &format!("{:?}", options.provider)]);
+    Ok(Some(data.join("precision").join(key)))
+}
+
+/// Whole or not at all: what is read ends its line.
+fn read(path: &Path) -> Option<f32> {
+    std::fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok()
+}
+
+fn keep(path: &Path, cosine: f32) -> std::io::Result<()> {
+    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+    std::fs::write(path, format!("{cosine}\n"))
+}
 
 const TEXTS: [&str; 4] = [
     "a red car in the rain",

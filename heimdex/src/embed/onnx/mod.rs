@@ -57,18 +57,12 @@ pub(super) fn towers(
     let open_image = |file: &Export| Image::open(&environment, model, file, options, size, dim, image_names);
     let open_text = |file: &Export| Text::open(&environment, model, file, options, &needs);
     let (mut image, mut text) = (open_image(&image_file)?, open_text(&text_file)?);
-    let mut cosine: Option<f32> = None;
-    if options.precision != Precision::F32 {
-        if let Ok(whole) = Export::find(folder, model, "vision_model", Precision::F32) {
-            cosine = Some(measure::pictures(model, &mut image, &mut open_image(&whole)?, preprocessor)?);
-        }
-        if text_file.precision != Precision::F32
-            && let Ok(whole) = Export::find(folder, model, "text_model", Precision::F32)
-        {
-            let texts = measure::texts(model, &mut text, &mut open_text(&whole)?, tokens)?;
-            cosine = Some(cosine.map_or(texts, |pictures| pictures.min(texts)));
-        }
-    }
+    let pictures = measure::cosine_of(&image_file, folder, model, "vision_model", options, |whole| {
+        measure::pictures(model, &mut image, &mut open_image(whole)?, preprocessor)
+    })?;
+    let texts = measure::cosine_of(&text_file, folder, model, "text_model", options, |whole| {
+        measure::texts(model, &mut text, &mut open_text(whole)?, tokens)
+    })?;
     let calibration = match config.family() {
         Family::Siglip => calibration(folder, model, &[&image_file, &text_file])?,
         Family::Clip => None,
@@ -80,7 +74,7 @@ pub(super) fn towers(
         image: Box::new(image),
         calibration,
         precision: (options.precision != Precision::F32).then_some(options.precision),
-        cosine_to_f32: cosine,
+        cosine_to_f32: pictures.into_iter().chain(texts).reduce(f32::min),
     })
 }
 
@@ -104,12 +98,9 @@ pub(super) fn text(
     };
     let open = |file: &Export| Text::open(&environment, model, file, options, &needs);
     let mut tower = open(&file)?;
-    let cosine = match Export::find(folder, model, "model", Precision::F32) {
-        Ok(whole) if options.precision != Precision::F32 => {
-            Some(measure::texts(model, &mut tower, &mut open(&whole)?, tokens)?)
-        }
-        _ => None,
-    };
+    let cosine = measure::cosine_of(&file, folder, model, "model", options, |whole| {
+        measure::texts(model, &mut tower, &mut open(whole)?, tokens)
+    })?;
     Ok(TextModel {
         tower: Box::new(tower),
         sha256: file::sha256(&[&file])?,
