@@ -12,15 +12,15 @@ trap 'dev/postgres remove' EXIT
 DATABASE_URL=$(dev/postgres)
 export DATABASE_URL
 HEIMDEX_TEST_KILLS=${1:-30} HEIMDEX_TEST_RESTART="$PWD/dev/postgres restart" HEIMDEX_REQUIRE_POSTGRES=1 \
-    cargo nextest run -p heimdex --features heimdex/full --test jobs killed_workers
+    cargo nextest run --workspace --features heimdex/full -E 'package(heimdex) & binary(jobs) & test(killed_workers)'
 
 if [ "$(id -u)" = 0 ]; then
     small=$HEIMDEX_POSTGRES_RUN/small
     mkdir -p "$small"
     mount -t tmpfs -o size=64m,mode=700,uid=65534 none "$small"
     trap 'umount "$small"; dev/postgres remove' EXIT
-    HEIMDEX_TEST_SMALL_DISK=$small cargo nextest run -p heimdex --features heimdex/full --lib --run-ignored only \
-        store::postgres::tests::a_full_disk_is_named
+    HEIMDEX_TEST_SMALL_DISK=$small cargo nextest run --workspace --features heimdex/full --run-ignored only \
+        -E 'test(a_full_disk_is_named)'
     dev/postgres stop
 else
     echo "a full disk needs root, to make a small one" >&2

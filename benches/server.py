@@ -384,7 +384,7 @@ def main():
     cache = "/var/cache" if os.getuid() == 0 else os.environ.get("XDG_CACHE_HOME", str(pathlib.Path.home() / ".cache"))
     environment = {
         **os.environ,
-        "HEIMDEX_POSTGRES_RUN": f"{cache}/heimdex/postgres/bench",
+        "HEIMDEX_POSTGRES_RUN": f"{cache}/heimdex/postgres/server",
         "HEIMDEX_POSTGRES_OPTIONS": "-c fsync=on",
     }
     postgres = lambda *args: subprocess.run(

@@ -27,7 +27,7 @@ pub struct SwitchProgress<'a> {
     pub done: u64,
     /// Videos of the library.
     pub videos: u64,
-    /// How far the whole is, 0 to 1; never goes backwards.
+    /// How far the whole is, 0 to 1; never goes backwards. 1 once the new models are searched.
     pub fraction: f32,
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn switch_models(
     switch: impl Fn() -> Result<u64>,
 ) -> Result<SwitchReport> {
     let mut report = SwitchReport::default();
-    let mut fraction = 0.0_f32;
+    let (mut fraction, mut title) = (0.0_f32, String::new());
     // Videos that were indexed meanwhile are missing, and are looked at in another round.
     for round in 0.. {
         let mut page = Page { limit: VIDEOS_A_PAGE, after: None };
@@ -115,7 +115,7 @@ pub(crate) fn switch_models(
             for video in videos {
                 cancel.check()?;
                 let mut at = |of_video: f32| {
-                    fraction = fraction.max((done as f32 + of_video) / all.max(1) as f32);
+                    fraction = fraction.max((done as f32 + of_video) / all.max(1) as f32).min(0.99);
                     progress(SwitchProgress { title: &video.title, done, videos: all, fraction });
                 };
                 at(0.0);
@@ -124,16 +124,18 @@ pub(crate) fn switch_models(
                     report.kept += u64::from(round == 0);
                 } else if let Some(before) = runtime.block_on(store.indexed_video(library, video.id))? {
                     let kept = Kept { store: &**store, library, video: video.id, runtime, forget: false };
-                    let mut of_video = |progress: crate::Progress| at(progress.stage_fraction.min(0.99));
+                    let mut of_video = |progress: crate::Progress| at(progress.stage_fraction);
                     let remade = pipeline.remake(&before, &mut Run::new(&kept, cancel, &mut of_video))?;
                     runtime.block_on(store.stage_video(library, &remade))?;
                     report.videos += 1;
                 }
                 done += 1;
+                title = video.title;
             }
         }
         cancel.check()?;
         if switch()? == 0 {
+            progress(SwitchProgress { title: &title, done, videos: done, fraction: 1.0 });
             break;
         }
     }

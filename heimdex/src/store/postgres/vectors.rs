@@ -26,9 +26,11 @@ const LONGEST_IN_ROW: i32 = 960;
 /// Vectors that travel in one statement.
 const AT_ONCE: usize = 1000;
 
-/// How many candidates an index keeps at hand while it looks; pgvector takes 1000 at most.
+/// How many candidates an index of so many vectors keeps at hand while it looks. In a larger one more of them
+/// lead astray: it keeps more by the square root. pgvector takes 1000 at most.
 const LEAST_EF_SEARCH: usize = 200;
 const MOST_EF_SEARCH: usize = 1000;
+const LEAST_VECTORS: usize = 100_000;
 
 /// Products of unit vectors in 32 bits are closer to the true ones than this.
 const ROUNDING: f32 = 1e-5;
@@ -290,13 +292,19 @@ impl Search<'_> {
         let mut depth = self.limit + self.limit / 2 + 16;
         loop {
             let mut tx = self.pool.begin().await.map_err(&failed)?;
-            let ef_search = depth.clamp(LEAST_EF_SEARCH, MOST_EF_SEARCH).to_string();
             sqlx::query(
-                "SELECT set_config('hnsw.ef_search', $1, true), set_config('enable_sort', 'off', true),
+                "SELECT set_config('hnsw.ef_search', least($1, greatest($2, $3 * sqrt(greatest(
+                            (SELECT reltuples FROM pg_class WHERE oid = to_regclass('heimdex.' || $5)), 0) / $4)
+                        ))::int::text, true),
+                        set_config('enable_sort', 'off', true),
                         set_config('hnsw.iterative_scan', 'relaxed_order', true),
                         set_config('hnsw.scan_mem_multiplier', '4', true)",
             )
-            .bind(ef_search)
+            .bind(MOST_EF_SEARCH as f64)
+            .bind(depth.max(LEAST_EF_SEARCH) as f64)
+            .bind(LEAST_EF_SEARCH as f64)
+            .bind(LEAST_VECTORS as f64)
+            .bind(index_name(self.space_id))
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
