@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(folder: Path) -> heimdex.Library:
     return heimdex.open(folder)
+
+
+@pytest.fixture(scope="session")
+def speech_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights: nothing that they hear is believed."""
+    path = tmp_path_factory.mktemp("speech") / "model.bin"
+    path.write_bytes(gzip.decompress((FIXTURES / "tiny-whisper/ggml-tiny.bin.gz").read_bytes()))
+    return path
 
 
 @pytest.fixture(scope="session")

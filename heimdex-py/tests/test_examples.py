@@ -37,9 +37,10 @@ def test_an_annotator_of_ones_own(tmp_path: Path) -> None:
     "command",
     [
         ["-m", "mypy", "--strict", str(EXAMPLES), str(Path(__file__).parent)],
+        ["-m", "mypy", "--strict", "-p", "heimdex"],
         ["-m", "mypy.stubtest", "heimdex", "--ignore-missing-stub"],
     ],
-    ids=["mypy", "stubtest"],
+    ids=["users", "package", "stubtest"],
 )
 def test_the_types_are_right(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=EXAMPLES.parent)

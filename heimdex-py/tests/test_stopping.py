@@ -59,6 +59,7 @@ def test_a_cancelled_task_stops_its_work(tmp_path: Path, long_video: Path) -> No
             began = asyncio.Event()
             work = asyncio.create_task(library.index(long_video, on_progress=lambda _: began.set()))
             await began.wait()
+            assert [t for t in _threads() if t.startswith("heimdex-index")]
             cancelled = time.monotonic()
             work.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -142,6 +143,7 @@ assert library.search("car").total > 0
 
 def test_threads_share_a_library(library: heimdex.Library) -> None:
     alone = library.search("car").to_dict()
+    assert alone["hits"]
     with ThreadPoolExecutor(4) as pool:
         assert all(page.to_dict() == alone for page in pool.map(lambda _: library.search("car"), range(200)))
 

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,6 @@ from ._results import (
     ListedModel,
     MediaInfo,
     Progress,
-    Record,
     SearchPage,
     Segment,
     Shot,
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Progress], object]
 OnSwitch = Callable[[SwitchProgress], object]
-_R = TypeVar("_R", bound=Record)
+_T = TypeVar("_T")
 
 
-def reported(on_progress: Callable[[_R], object] | None, kind: type[_R]) -> Callable[[str], object] | None:
+def heard(on_progress: Callable[[_T], object] | None, kind: Callable[[Any], _T]) -> Callable[[str], object] | None:
     """What the core's reports are given to."""
     if on_progress is None:
         return None
@@ -45,9 +45,21 @@ def reported(on_progress: Callable[[_R], object] | None, kind: type[_R]) -> Call
     return lambda text: on_progress(kind(json.loads(text)))
 
 
-def heard(on_progress: OnProgress | None) -> Callable[[str], object] | None:
-    """What reports of the work on one file are given to."""
-    return reported(on_progress, Progress)
+def warned(native: _native.NativeLibrary) -> _native.NativeLibrary:
+    """A library that was opened, after a warning for each thing that was left out."""
+    for note in native.notes:
+        warnings.warn(note, stacklevel=3)
+    return native
+
+
+def _answer(
+    start: Callable[..., _native.Job],
+    call: str,
+    options: str = "{}",
+    on_progress: Callable[[str], object] | None = None,
+) -> Any:
+    """What a call gives, waited for."""
+    return json.loads(start(call, options).wait(on_progress))
 
 
 class Library:
@@ -104,11 +116,10 @@ class Library:
         tags: Sequence[str] = (),
     ) -> SearchPage:
         """Finds scenes by words, by a picture, or by a scene that they are to be like."""
-        options = dict(locals())
-        del options["self"], options["image"]
+        options = _options.search(locals())
         pixels = None if image is None else picture(image)
-        job = self._native.start("search", _options.search(options), pixels)
-        return SearchPage(json.loads(job.wait()), self._native)
+        start = partial(self._native.start, image=pixels)
+        return SearchPage(_answer(start, "search", options), self._native)
 
     def index(
         self,
@@ -121,39 +132,30 @@ class Library:
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Indexes a file. What an earlier run finished is not done again. Ctrl-C stops it."""
-        options = {
-            "path": path,
-            "title": title,
-            "description": description,
-            "subtitles": subtitles,
-            "force": force,
-        }
-        job = self._native.start("index", _options.text(options))
-        return IndexReport(json.loads(job.wait(heard(on_progress))))
+        options = _options.text(locals())
+        return IndexReport(_answer(self._native.start, "index", options, heard(on_progress, Progress)))
 
     def videos(self) -> list[Video]:
         """Every video, in order of id."""
-        return [Video(video) for video in json.loads(self._native.start("videos", "{}").wait())]
+        return [Video(video) for video in _answer(self._native.start, "videos")]
 
     def video(self, video: str) -> IndexedVideo:
         """All that the index holds of a video: of its id, the beginning of it, its path, or its title."""
-        job = self._native.start("video", _options.text({"video": video}))
-        return IndexedVideo(json.loads(job.wait()))
+        return IndexedVideo(_answer(self._native.start, "video", _options.text(locals())))
 
     def remove(self, video: str) -> str:
         """Takes a video out of the library, and gives its id. The file is not touched."""
-        job = self._native.start("remove", _options.text({"video": video}))
-        return str(json.loads(job.wait()))
+        return str(_answer(self._native.start, "remove", _options.text(locals())))
 
     def switch_models(self, *, on_progress: OnSwitch | None = None) -> SwitchReport:
         """Changes the library to the models that it was opened with; nothing is decoded."""
-        report = reported(on_progress, SwitchProgress)
-        return SwitchReport(json.loads(self._native.start("switch_models", "{}").wait(report)))
+        report = heard(on_progress, SwitchProgress)
+        return SwitchReport(_answer(self._native.start, "switch_models", "{}", report))
 
     def thumbnail(self, key: str) -> bytes:
         """A thumbnail, as WebP, by the key that hits and keyframes give."""
-        picture: bytes = self._native.thumbnail(key).wait()
-        return picture
+        found: bytes = self._native.thumbnail(key).wait()
+        return found
 
 
 def open(
@@ -182,23 +184,12 @@ def open(
     annotators: Iterable[Annotator] = (),
 ) -> Library:
     """Opens the library in a folder or a `postgres://` database, made when it is not there. Use it with `with`."""
-    options = dict(locals())
-    del options["annotators"]
-    job = _native.open(*_options.opening(options, annotators))
-    return opened(job.wait())
-
-
-def opened(native: _native.NativeLibrary) -> Library:
-    """The library that was opened; a warning for each thing that was left out."""
-    for note in native.notes:
-        warnings.warn(note, stacklevel=3)
-    return Library(native)
+    return Library(warned(_native.open(*_options.opening(locals())).wait()))
 
 
 def probe(path: str | os.PathLike[str], *, limits: Mapping[str, Any] | None = None) -> MediaInfo:
     """The facts of a media file, without decoding it."""
-    job = _native.start("probe", _options.text({"path": path, "limits": limits}))
-    return MediaInfo(json.loads(job.wait()))
+    return MediaInfo(_answer(_native.start, "probe", _options.text(locals())))
 
 
 def shots(
@@ -209,9 +200,8 @@ def shots(
     on_progress: OnProgress | None = None,
 ) -> list[Shot]:
     """The shots of a file, without a library."""
-    options = {"path": path, "detector": detector, "exact": exact}
-    job = _native.start("shots", _options.text(options))
-    return [Shot(shot) for shot in json.loads(job.wait(heard(on_progress)))]
+    options = _options.text(locals())
+    return [Shot(shot) for shot in _answer(_native.start, "shots", options, heard(on_progress, Progress))]
 
 
 def transcribe(
@@ -227,18 +217,18 @@ def transcribe(
     on_progress: OnProgress | None = None,
 ) -> Transcribed:
     """What is said in a file, without a library. `track` is a number from 0, or a language."""
-    options = _options.transcribing(dict(locals()))
-    return Transcribed(json.loads(_native.start("transcribe", options).wait(heard(on_progress))))
+    options = _options.transcribing(locals())
+    return Transcribed(_answer(_native.start, "transcribe", options, heard(on_progress, Progress)))
 
 
 def write_subtitles(segments: Iterable[Segment], *, format: str = "srt") -> str:
     """What is said as the text of a subtitle file: `srt` or `vtt`."""
-    return str(json.loads(_native.start("write_subtitles", _options.subtitles(segments, format)).wait()))
+    return str(_answer(_native.start, "write_subtitles", _options.subtitles(segments, format)))
 
 
 def models() -> list[ListedModel]:
     """The known models, and which of them are on this machine."""
-    return [ListedModel(model) for model in json.loads(_native.start("models", "{}").wait())]
+    return [ListedModel(model) for model in _answer(_native.start, "models")]
 
 
 def pull(
@@ -249,8 +239,5 @@ def pull(
     on_progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Gets a model or a preset from the hub. `on_progress` has `model`, `file`, `bytes` and `total`."""
-    options = {"model": model, "revision": revision, "force": force}
-    job = _native.start("pull", _options.text(options))
-    report = None if on_progress is None else lambda text: on_progress(json.loads(text))
-    pulled: list[dict[str, Any]] = json.loads(job.wait(report))
-    return pulled
+    options = _options.text(locals())
+    return list(_answer(_native.start, "pull", options, heard(on_progress, dict)))

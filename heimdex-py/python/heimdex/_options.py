@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import _own
 from ._own import AnnotatorAdapter, EmbedderAdapter
 from ._results import Segment
+
+# Arguments of calls that JSON cannot say.
+BESIDE = {"self", "image", "on_progress", "annotators"}
 
 # The options of a search that say which scenes may be found.
 FILTER = (
@@ -24,7 +26,7 @@ FILTER = (
 )
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What JSON can say of a value."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -35,9 +37,9 @@ def _plain(name: str, value: Any) -> Any:
     return value
 
 
-def text(options: Mapping[str, Any]) -> str:
-    """Options as the core reads them."""
-    given = {name: _plain(name, value) for name, value in options.items() if value is not None}
+def text(arguments: Mapping[str, Any]) -> str:
+    """The arguments of a call, `locals()` at its beginning, as the core reads them."""
+    given = {name: _plain(value) for name, value in arguments.items() if name not in BESIDE and value is not None}
     try:
         return json.dumps(given, ensure_ascii=False)
     except TypeError:
@@ -49,8 +51,9 @@ def text(options: Mapping[str, Any]) -> str:
         raise
 
 
-def search(options: dict[str, Any]) -> str:
+def search(arguments: Mapping[str, Any]) -> str:
     """Options of a search, those of its filter in a part of their own."""
+    options = dict(arguments)
     if (like := options["like"]) is not None:
         options["like"] = _scene(like)
     if (within := options["within"]) is not None:
@@ -70,20 +73,19 @@ def search(options: dict[str, Any]) -> str:
     ):
         if options[name] is not None and not isinstance(options[name], kind):
             raise TypeError(f"{name}: {kind.__name__} is needed, not {type(options[name]).__name__}")
-    chosen = {name: _plain(name, options.pop(name)) for name in FILTER}
+    chosen = {name: _plain(options.pop(name)) for name in FILTER}
     options["filter"] = {name: value for name, value in chosen.items() if value is not None}
     return text(options)
 
 
-def transcribing(options: dict[str, Any]) -> str:
+def transcribing(arguments: Mapping[str, Any]) -> str:
     """Options of a transcription; `track` as people say it."""
-    del options["on_progress"]
-    track = options["track"]
+    track = arguments["track"]
     if isinstance(track, bool) or not isinstance(track, (int, str, type(None))):
         raise TypeError(f"track: a number or a language is needed, not {type(track).__name__}")
     if track is not None:
-        options["track"] = {"number": track} if isinstance(track, int) else {"language": track}
-    return text(options)
+        track = {"number": track} if isinstance(track, int) else {"language": track}
+    return text({**arguments, "track": track})
 
 
 def subtitles(segments: Iterable[Segment], format: str) -> str:
@@ -107,9 +109,10 @@ def _scene(like: Any) -> Any:
 
 
 def opening(
-    options: dict[str, Any], annotators: Iterable[_own.Annotator]
+    arguments: Mapping[str, Any],
 ) -> tuple[str, EmbedderAdapter | None, EmbedderAdapter | None, Sequence[AnnotatorAdapter]]:
     """Options of a library, and what is written in Python of it."""
+    options = dict(arguments)
     own: list[EmbedderAdapter | None] = []
     for name, method in (("text_model", "embed"), ("image_model", "embed_images")):
         model = options[name]
@@ -120,4 +123,4 @@ def opening(
             options[name] = None
         else:
             raise TypeError(f"{name}: a name, a folder or an object with `{method}` is needed")
-    return text(options), own[0], own[1], [AnnotatorAdapter(annotator) for annotator in annotators]
+    return text(options), own[0], own[1], [AnnotatorAdapter(annotator) for annotator in options["annotators"]]

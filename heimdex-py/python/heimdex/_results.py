@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import copy
 import html
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+
+from ._fields import Field, in_seconds, many, maybe
 
 if TYPE_CHECKING:
     from . import _native
 
-
-def seconds(micros: int) -> float:
-    return micros / 1_000_000
+Facts = dict[str, Any]
 
 
 def clock(micros: int) -> str:
@@ -35,17 +35,15 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """A copy, as JSON has it: times are whole microseconds in keys that end with `_us`."""
-        return copy.deepcopy(self._data)
+        return deepcopy(self._data)
 
-    def _shown(self) -> str:
-        return ", ".join(
+    def __repr__(self) -> str:
+        shown = (
             f"{key}={value!r}"
             for key, value in self._data.items()
             if not isinstance(value, (dict, list)) and value is not None
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._shown()})"
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} does not change")
@@ -65,110 +63,46 @@ class Record:
 
 class _Spanned(Record):
     __slots__ = ()
-
-    @property
-    def start_us(self) -> int:
-        """The first moment inside, in microseconds."""
-        return int(self._data["start_us"])
-
-    @property
-    def end_us(self) -> int:
-        """The first moment after, in microseconds."""
-        return int(self._data["end_us"])
-
-    @property
-    def start(self) -> float:
-        """The first moment inside, in seconds."""
-        return seconds(self.start_us)
-
-    @property
-    def end(self) -> float:
-        """The first moment after, in seconds."""
-        return seconds(self.end_us)
+    start_us = Field(int, "The first moment inside, in microseconds.")
+    end_us = Field(int, "The first moment after, in microseconds.")
+    start = in_seconds("start_us", "The first moment inside, in seconds.")
+    end = in_seconds("end_us", "The first moment after, in seconds.")
 
 
 class Word(_Spanned):
     """A word of a transcript."""
 
     __slots__ = ()
-
-    @property
-    def text(self) -> str:
-        """As said."""
-        return str(self._data["text"])
-
-    @property
-    def probability(self) -> float | None:
-        """How sure speech recognition was; `None` for subtitles."""
-        return self._data.get("probability")
+    text = Field(str, "As said.")
+    probability = maybe(float, "How sure speech recognition was; `None` for subtitles.")
 
 
 class Tag(Record):
     """A word for what a scene shows."""
 
     __slots__ = ()
-
-    @property
-    def label(self) -> str:
-        """Such as `car`."""
-        return str(self._data["label"])
-
-    @property
-    def names(self) -> list[str]:
-        """Other names that it is found by."""
-        return list(self._data.get("names", []))
-
-    @property
-    def score(self) -> float:
-        """How sure it is, 0 to 1."""
-        return float(self._data["score"])
+    label = Field(str, "Such as `car`.")
+    names = many(str, "Other names that it is found by.", absent=())
+    score = Field(float, "How sure it is, 0 to 1.")
 
 
 class ChannelScore(Record):
     """What a channel says of a hit."""
 
     __slots__ = ()
-
-    @property
-    def channel(self) -> str:
-        """Its name."""
-        return str(self._data["channel"])
-
-    @property
-    def rank(self) -> int:
-        """From 1."""
-        return int(self._data["rank"])
-
-    @property
-    def score(self) -> float:
-        """BM25 for words, cosine for vectors."""
-        return float(self._data["score"])
+    channel = Field(str, "Its name.")
+    rank = Field(int, "From 1.")
+    score = Field(float, "BM25 for words, cosine for vectors.")
 
 
 class HitVideo(Record):
     """The video of a hit."""
 
     __slots__ = ()
-
-    @property
-    def title(self) -> str:
-        """Its title."""
-        return str(self._data["title"])
-
-    @property
-    def source(self) -> str:
-        """Where it comes from."""
-        return str(self._data["source"])
-
-    @property
-    def duration_us(self) -> int:
-        """Its length in microseconds."""
-        return int(self._data["duration_us"])
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return seconds(self.duration_us)
+    title = Field(str, "Its title.")
+    source = Field(str, "Where it comes from.")
+    duration_us = Field(int, "Its length in microseconds.")
+    duration = in_seconds("duration_us", "Its length in seconds.")
 
 
 class Hit(_Spanned):
@@ -187,56 +121,20 @@ class Hit(_Spanned):
         scene = self._data["scene"]
         return f"{scene['video']}:{scene['ordinal']}"
 
-    @property
-    def video(self) -> HitVideo:
-        """Its video."""
-        return HitVideo(self._data["video"])
-
-    @property
-    def moment_us(self) -> int:
-        """Where to seek to, in microseconds."""
-        return int(self._data["moment_us"])
-
-    @property
-    def moment(self) -> float:
-        """Where to seek to, in seconds."""
-        return seconds(self.moment_us)
-
-    @property
-    def text(self) -> str:
-        """What is said in the scene."""
-        return str(self._data["text"])
-
-    @property
-    def matched_words(self) -> list[Word]:
-        """The words that matched, with their times."""
-        return [Word(word) for word in self._data["matched_words"]]
-
-    @property
-    def tags(self) -> list[Tag]:
-        """What the scene shows, the surest first."""
-        return [Tag(tag) for tag in self._data.get("tags", [])]
-
-    @property
-    def thumbnail(self) -> str | None:
-        """Key of the picture nearest to the moment, for `Library.thumbnail`."""
-        return self._data.get("thumbnail")
-
-    @property
-    def score(self) -> float:
-        """The fused score; only comparable within one search."""
-        return float(self._data["score"])
-
-    @property
-    def channels(self) -> list[ChannelScore]:
-        """Rank and score in each channel that found it; filled by `explain=True`."""
-        return [ChannelScore(channel) for channel in self._data.get("channels", [])]
+    video = Field(HitVideo, "Its video.")
+    moment_us = Field(int, "Where to seek to, in microseconds.")
+    moment = in_seconds("moment_us", "Where to seek to, in seconds.")
+    text = Field(str, "What is said in the scene.")
+    matched_words = many(Word, "The words that matched, with their times.")
+    tags = many(Tag, "What the scene shows, the surest first.", absent=())
+    thumbnail = maybe(str, "Key of the picture nearest to the moment, for `Library.thumbnail`.")
+    score = Field(float, "The fused score; only comparable within one search.")
+    channels = many(
+        ChannelScore, "Rank and score in each channel that found it; filled by `explain=True`.", absent=()
+    )
 
     def __repr__(self) -> str:
         return f"Hit({self.video.title!r}, moment={clock(self.moment_us)}, score={self.score:.4f}, text={self.text!r})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Hit, (self._data,)
 
     def _repr_html_(self) -> str:
         picture = self._picture()
@@ -275,21 +173,11 @@ class SearchPage(Record):
         """The hits."""
         return [Hit(hit, self._library) for hit in self._data["hits"]]
 
-    @property
-    def total(self) -> int:
-        """Scenes found in all, under the same filters."""
-        return int(self._data["total"])
-
-    @property
-    def next(self) -> str | None:
-        """Give this as `cursor` for the next page; `None` on the last."""
-        return self._data.get("next")
+    total = Field(int, "Scenes found in all, under the same filters.")
+    next = maybe(str, "Give this as `cursor` for the next page; `None` on the last.")
 
     def __repr__(self) -> str:
         return f"SearchPage({len(self._data['hits'])} of {self.total})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return SearchPage, (self._data,)
 
     def _repr_html_(self) -> str:
         return "".join(hit._repr_html_() for hit in self.hits) or "<p>nothing found</p>"
@@ -305,220 +193,68 @@ class Keyframe(Record):
     """A frame that stands for a part of a shot."""
 
     __slots__ = ()
-
-    @property
-    def time_us(self) -> int:
-        """When it is shown, in microseconds."""
-        return int(self._data["time_us"])
-
-    @property
-    def time(self) -> float:
-        """When it is shown, in seconds."""
-        return seconds(self.time_us)
-
-    @property
-    def shot(self) -> int:
-        """The number of its shot, from 0."""
-        return int(self._data["shot"])
-
-    @property
-    def quality(self) -> float:
-        """How well it stands for it, 0 to 1."""
-        return float(self._data["quality"])
-
-    @property
-    def thumbnail(self) -> str | None:
-        """Key of its thumbnail."""
-        return self._data.get("thumbnail")
-
-    @property
-    def picture(self) -> str | None:
-        """Key of the picture that models look at."""
-        return self._data.get("picture")
+    time_us = Field(int, "When it is shown, in microseconds.")
+    time = in_seconds("time_us", "When it is shown, in seconds.")
+    shot = Field(int, "The number of its shot, from 0.")
+    quality = Field(float, "How well it stands for it, 0 to 1.")
+    thumbnail = maybe(str, "Key of its thumbnail.")
+    picture = maybe(str, "Key of the picture that models look at.")
 
 
 class Segment(_Spanned):
     """A cue of subtitles, or a phrase."""
 
     __slots__ = ()
-
-    @property
-    def text(self) -> str:
-        """As read."""
-        return str(self._data["text"])
-
-    @property
-    def words(self) -> list[Word]:
-        """Its words."""
-        return [Word(word) for word in self._data.get("words", [])]
-
-    @property
-    def speaker(self) -> str | None:
-        """Who says it, where the subtitles tell."""
-        return self._data.get("speaker")
-
-    @property
-    def language(self) -> str | None:
-        """Its language, where known."""
-        return self._data.get("language")
-
-    @property
-    def no_speech_probability(self) -> float | None:
-        """How likely nobody speaks; `None` for subtitles."""
-        return self._data.get("no_speech_probability")
+    text = Field(str, "As read.")
+    words = many(Word, "Its words.", absent=())
+    speaker = maybe(str, "Who says it, where the subtitles tell.")
+    language = maybe(str, "Its language, where known.")
+    no_speech_probability = maybe(float, "How likely nobody speaks; `None` for subtitles.")
 
 
 class Scene(_Spanned):
     """What is searched: a shot, or a part of a long one."""
 
     __slots__ = ()
-
-    @property
-    def ordinal(self) -> int:
-        """Its number in the video, from 0."""
-        return int(self._data["ordinal"])
-
-    @property
-    def shot(self) -> int:
-        """The number of its shot, from 0."""
-        return int(self._data["shot"])
-
-    @property
-    def speech(self) -> str:
-        """What is said in it."""
-        return str(self._data["speech"])
-
-    @property
-    def words(self) -> list[Word]:
-        """The words that are said in it."""
-        return [Word(word) for word in self._data["words"]]
-
-    @property
-    def texts(self) -> dict[str, str]:
-        """What annotators found, by channel."""
-        return dict(self._data.get("texts", {}))
-
-    @property
-    def tags(self) -> list[Tag]:
-        """What it shows, the surest first."""
-        return [Tag(tag) for tag in self._data.get("tags", [])]
+    ordinal = Field(int, "Its number in the video, from 0.")
+    shot = Field(int, "The number of its shot, from 0.")
+    speech = Field(str, "What is said in it.")
+    words = many(Word, "The words that are said in it.")
+    texts = Field(dict[str, str], "What annotators found, by channel.", absent=())
+    tags = many(Tag, "What it shows, the surest first.", absent=())
 
 
 class MediaInfo(Record):
     """The facts of a media file."""
 
     __slots__ = ()
-
-    @property
-    def container(self) -> str:
-        """FFmpeg's name of the container."""
-        return str(self._data["container"])
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the file."""
-        return int(self._data["size_bytes"])
-
-    @property
-    def start(self) -> int:
-        """The container's own time of our zero, in microseconds."""
-        return int(self._data["start"])
-
-    @property
-    def declared_duration(self) -> int | None:
-        """Length in microseconds as the container declares it. Not to be trusted."""
-        return self._data.get("declared_duration")
-
-    @property
-    def bit_rate(self) -> int | None:
-        """Bits per second over all streams, where known."""
-        return self._data.get("bit_rate")
-
-    @property
-    def streams(self) -> list[dict[str, Any]]:
-        """Every stream in file order; `type` says what it is."""
-        return list(copy.deepcopy(self._data["streams"]))
-
-    @property
-    def chapters(self) -> list[dict[str, Any]]:
-        """Chapters in file order."""
-        return list(copy.deepcopy(self._data["chapters"]))
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Tags of the container, such as `title`."""
-        return dict(self._data["tags"])
+    container = Field(str, "FFmpeg's name of the container.")
+    size_bytes = Field(int, "Size of the file.")
+    start = Field(int, "The container's own time of our zero, in microseconds.")
+    declared_duration = maybe(int, "Length in microseconds as the container declares it. Not to be trusted.")
+    bit_rate = maybe(int, "Bits per second over all streams, where known.")
+    streams = Field[list[Facts]](deepcopy, "Every stream in file order; `type` says what it is.")
+    chapters = Field[list[Facts]](deepcopy, "Chapters in file order.")
+    tags = Field(dict[str, str], "Tags of the container, such as `title`.")
 
 
 class Video(Record):
     """A video of a library."""
 
     __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return str(self._data["id"])
-
-    @property
-    def source(self) -> str:
-        """Where it comes from."""
-        return str(self._data["source"])
-
-    @property
-    def title(self) -> str:
-        """Its title."""
-        return str(self._data["title"])
-
-    @property
-    def description(self) -> str:
-        """Free text that is searched with the title."""
-        return str(self._data["description"])
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the file does."""
-        return str(self._data["fingerprint"])
-
-    @property
-    def duration_us(self) -> int:
-        """Its length in microseconds."""
-        return int(self._data["duration_us"])
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return seconds(self.duration_us)
-
-    @property
-    def media(self) -> MediaInfo:
-        """The facts of its file."""
-        return MediaInfo(self._data["media"])
-
-    @property
-    def language(self) -> str | None:
-        """Its language, where known."""
-        return self._data.get("language")
-
-    @property
-    def created_at(self) -> str | None:
-        """When it was made, as its file says."""
-        return self._data.get("created_at")
-
-    @property
-    def warnings(self) -> list[str]:
-        """What was missing or damaged."""
-        return list(self._data["warnings"])
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What it was indexed with."""
-        return dict(self._data["settings"])
-
-    @property
-    def state(self) -> str:
-        """`indexed`, `processing`, `failed`, ..."""
-        return str(self._data["state"])
+    id = Field(str, "Its id.")
+    source = Field(str, "Where it comes from.")
+    title = Field(str, "Its title.")
+    description = Field(str, "Free text that is searched with the title.")
+    fingerprint = Field(str, "Changes when the file does.")
+    duration_us = Field(int, "Its length in microseconds.")
+    duration = in_seconds("duration_us", "Its length in seconds.")
+    media = Field(MediaInfo, "The facts of its file.")
+    language = maybe(str, "Its language, where known.")
+    created_at = maybe(str, "When it was made, as its file says.")
+    warnings = many(str, "What was missing or damaged.")
+    settings = Field(dict[str, str], "What it was indexed with.")
+    state = Field(str, "`indexed`, `processing`, `failed`, ...")
 
     def __repr__(self) -> str:
         return f"Video({self.title!r}, id={self.id!r}, duration={clock(self.duration_us)}, state={self.state!r})"
@@ -528,41 +264,13 @@ class IndexedVideo(Record):
     """All that the index holds of a video, but the vectors."""
 
     __slots__ = ()
-
-    @property
-    def video(self) -> Video:
-        """The video."""
-        return Video(self._data["video"])
-
-    @property
-    def shots(self) -> list[Shot]:
-        """Its shots; they tile it."""
-        return [Shot(shot) for shot in self._data["shots"]]
-
-    @property
-    def keyframes(self) -> list[Keyframe]:
-        """The frames that stand for its shots."""
-        return [Keyframe(keyframe) for keyframe in self._data["keyframes"]]
-
-    @property
-    def transcript(self) -> Any:
-        """Where its words come from; `None` when nothing looked for any."""
-        return copy.deepcopy(self._data["transcript"])
-
-    @property
-    def segments(self) -> list[Segment]:
-        """The cues of its transcript."""
-        return [Segment(segment) for segment in self._data["segments"]]
-
-    @property
-    def scenes(self) -> list[Scene]:
-        """What can be found of it."""
-        return [Scene(scene) for scene in self._data["scenes"]]
-
-    @property
-    def spaces(self) -> list[dict[str, Any]]:
-        """The models that made its vectors."""
-        return list(copy.deepcopy(self._data["spaces"]))
+    video = Field(Video, "The video.")
+    shots = many(Shot, "Its shots; they tile it.")
+    keyframes = many(Keyframe, "The frames that stand for its shots.")
+    transcript = Field[Any](deepcopy, "Where its words come from; `None` when nothing looked for any.")
+    segments = many(Segment, "The cues of its transcript.")
+    scenes = many(Scene, "What can be found of it.")
+    spaces = Field[list[Facts]](deepcopy, "The models that made its vectors.")
 
     def __repr__(self) -> str:
         return f"IndexedVideo({self.video!r}, {len(self._data['scenes'])} scenes)"
@@ -572,159 +280,51 @@ class StageRecord(Record):
     """How a stage of indexing went."""
 
     __slots__ = ()
-
-    @property
-    def stage(self) -> str:
-        """Its name."""
-        return str(self._data["stage"])
-
-    @property
-    def state(self) -> str:
-        """`completed`, `failed`, ..."""
-        return str(self._data["state"])
-
-    @property
-    def started_us(self) -> int | None:
-        """Microseconds since 1970."""
-        return self._data.get("started_us")
-
-    @property
-    def ended_us(self) -> int | None:
-        """Microseconds since 1970."""
-        return self._data.get("ended_us")
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier run's output was used."""
-        return bool(self._data["reused"])
-
-    @property
-    def error_kind(self) -> str | None:
-        """The kind of its failure."""
-        return self._data.get("error_kind")
-
-    @property
-    def error(self) -> str | None:
-        """The text of its failure."""
-        return self._data.get("error")
+    stage = Field(str, "Its name.")
+    state = Field(str, "`completed`, `failed`, ...")
+    started_us = maybe(int, "Microseconds since 1970.")
+    ended_us = maybe(int, "Microseconds since 1970.")
+    reused = Field(bool, "Whether an earlier run's output was used.")
+    error_kind = maybe(str, "The kind of its failure.")
+    error = maybe(str, "The text of its failure.")
 
 
 class IndexReport(Record):
     """What indexing a video did."""
 
     __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        """The video."""
-        return str(self._data["id"])
-
-    @property
-    def title(self) -> str:
-        """Its title."""
-        return str(self._data["title"])
-
-    @property
-    def outcome(self) -> str:
-        """`indexed`, or `up_to_date` when there was nothing to do."""
-        return str(self._data["outcome"])
-
-    @property
-    def duration_us(self) -> int:
-        """Its length in microseconds."""
-        return int(self._data["duration_us"])
-
-    @property
-    def duration(self) -> float:
-        """Its length in seconds."""
-        return seconds(self.duration_us)
-
-    @property
-    def shots(self) -> int:
-        """Shots found."""
-        return int(self._data["shots"])
-
-    @property
-    def keyframes(self) -> int:
-        """Keyframes kept."""
-        return int(self._data["keyframes"])
-
-    @property
-    def scenes(self) -> int:
-        """Scenes that can be found."""
-        return int(self._data["scenes"])
-
-    @property
-    def segments(self) -> int | None:
-        """Cues of its transcript; `None` when nothing looked for any."""
-        return self._data.get("segments")
-
-    @property
-    def warnings(self) -> list[str]:
-        """What was missing or damaged."""
-        return list(self._data["warnings"])
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """What a speech model gave and was not believed, by reason."""
-        return dict(self._data.get("dropped", {}))
-
-    @property
-    def stages(self) -> list[StageRecord]:
-        """The stages that ran."""
-        return [StageRecord(stage) for stage in self._data["stages"]]
-
-    @property
-    def seconds(self) -> float:
-        """Wall time."""
-        return float(self._data["seconds"])
+    id = Field(str, "The video.")
+    title = Field(str, "Its title.")
+    outcome = Field(str, "`indexed`, or `up_to_date` when there was nothing to do.")
+    duration_us = Field(int, "Its length in microseconds.")
+    duration = in_seconds("duration_us", "Its length in seconds.")
+    shots = Field(int, "Shots found.")
+    keyframes = Field(int, "Keyframes kept.")
+    scenes = Field(int, "Scenes that can be found.")
+    segments = maybe(int, "Cues of its transcript; `None` when nothing looked for any.")
+    warnings = many(str, "What was missing or damaged.")
+    dropped = Field(dict[str, int], "What a speech model gave and was not believed, by reason.", absent=())
+    stages = many(StageRecord, "The stages that ran.")
+    seconds = Field(float, "Wall time.")
 
 
 class Progress(Record):
     """How far the work on one video is. Never goes backwards."""
 
     __slots__ = ()
-
-    @property
-    def stage(self) -> str:
-        """The stage that runs."""
-        return str(self._data["stage"])
-
-    @property
-    def stage_fraction(self) -> float:
-        """How much of this stage is done, 0 to 1."""
-        return float(self._data["stage_fraction"])
-
-    @property
-    def fraction(self) -> float:
-        """How much of the video is done, 0 to 1."""
-        return float(self._data["fraction"])
+    stage = Field(str, "The stage that runs.")
+    stage_fraction = Field(float, "How much of this stage is done, 0 to 1.")
+    fraction = Field(float, "How much of the video is done, 0 to 1.")
 
 
 class ListedModel(Record):
     """A known model, and what is on this machine of it."""
 
     __slots__ = ()
-
-    @property
-    def model(self) -> dict[str, Any]:
-        """What it is: `name`, `repo`, `kind`, `dim`, `memory_bytes`, ..."""
-        return dict(copy.deepcopy(self._data["model"]))
-
-    @property
-    def path(self) -> str | None:
-        """Where it is, when it is whole."""
-        return self._data.get("path")
-
-    @property
-    def bytes(self) -> int:
-        """How much of it is here."""
-        return int(self._data["bytes"])
-
-    @property
-    def problem(self) -> str | None:
-        """Why it cannot be used, when only a part of it is here."""
-        return self._data.get("problem")
+    model = Field[Facts](deepcopy, "What it is: `name`, `repo`, `kind`, `dim`, `memory_bytes`, ...")
+    path = maybe(str, "Where it is, when it is whole.")
+    bytes = Field(int, "How much of it is here.")
+    problem = maybe(str, "Why it cannot be used, when only a part of it is here.")
 
     def __repr__(self) -> str:
         return f"ListedModel({self._data['model']['name']!r}, path={self.path!r})"
@@ -734,21 +334,11 @@ class Transcript(Record):
     """All that is said in a track."""
 
     __slots__ = ()
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """Where it comes from: its `kind`, and what a model gave that was not believed, in `dropped`."""
-        return dict(copy.deepcopy(self._data["source"]))
-
-    @property
-    def language(self) -> str | None:
-        """ISO 639 code, where known."""
-        return self._data.get("language")
-
-    @property
-    def segments(self) -> list[Segment]:
-        """In order of start."""
-        return [Segment(segment) for segment in self._data["segments"]]
+    source = Field[Facts](
+        deepcopy, "Where it comes from: its `kind`, and what a model gave that was not believed, in `dropped`."
+    )
+    language = maybe(str, "ISO 639 code, where known.")
+    segments = many(Segment, "In order of start.")
 
     @property
     def text(self) -> str:
@@ -763,21 +353,9 @@ class Transcribed(Record):
     """What the sound of a file gave."""
 
     __slots__ = ()
-
-    @property
-    def transcript(self) -> Transcript:
-        """What is said; empty without any speech."""
-        return Transcript(self._data["transcript"])
-
-    @property
-    def media(self) -> MediaInfo:
-        """The facts of the file."""
-        return MediaInfo(self._data["media"])
-
-    @property
-    def warnings(self) -> list[str]:
-        """What was missing or damaged."""
-        return list(self._data["warnings"])
+    transcript = Field(Transcript, "What is said; empty without any speech.")
+    media = Field(MediaInfo, "The facts of the file.")
+    warnings = many(str, "What was missing or damaged.")
 
     def __repr__(self) -> str:
         return f"Transcribed({self.transcript!r})"
@@ -787,39 +365,15 @@ class SwitchProgress(Record):
     """How far a switch of models is. Never goes backwards."""
 
     __slots__ = ()
-
-    @property
-    def title(self) -> str:
-        """Title of the video in work."""
-        return str(self._data["title"])
-
-    @property
-    def done(self) -> int:
-        """Videos that are done, of `videos`."""
-        return int(self._data["done"])
-
-    @property
-    def videos(self) -> int:
-        """Videos of the library."""
-        return int(self._data["videos"])
-
-    @property
-    def fraction(self) -> float:
-        """How far the whole is, 0 to 1."""
-        return float(self._data["fraction"])
+    title = Field(str, "Title of the video in work.")
+    done = Field(int, "Videos that are done, of `videos`.")
+    videos = Field(int, "Videos of the library.")
+    fraction = Field(float, "How far the whole is, 0 to 1.")
 
 
 class SwitchReport(Record):
     """What a switch of models did."""
 
     __slots__ = ()
-
-    @property
-    def videos(self) -> int:
-        """Videos that the new models looked at."""
-        return int(self._data["videos"])
-
-    @property
-    def kept(self) -> int:
-        """Videos that an earlier, interrupted switch to the same models had done."""
-        return int(self._data["kept"])
+    videos = Field(int, "Videos that the new models looked at.")
+    kept = Field(int, "Videos that an earlier, interrupted switch to the same models had done.")

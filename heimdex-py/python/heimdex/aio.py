@@ -7,11 +7,12 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _library, _native, _options
-from ._library import OnProgress, OnSwitch, heard, reported
+from . import _native, _options
+from ._library import OnProgress, OnSwitch, heard, warned
 from ._own import Annotator, ImageEmbedder, TextEmbedder
 from ._pictures import picture
 from ._results import (
@@ -19,6 +20,7 @@ from ._results import (
     IndexReport,
     ListedModel,
     MediaInfo,
+    Progress,
     SearchPage,
     Segment,
     Shot,
@@ -33,15 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Library", "models", "open", "probe", "pull", "shots", "transcribe", "write_subtitles"]
 
-_Watcher = Callable[[Any, Any, Any], object]
-
 # How long a cancelled task waits for its work to end.
 _STOPS_WITHIN = 2.0
 
 
-async def _result(
-    start: Callable[[_Watcher], _native.Job], on_progress: Callable[[str], object] | None = None
-) -> Any:
+async def _result(start: Callable[..., _native.Job], on_progress: Callable[[str], object] | None = None) -> Any:
     """The result of work. It runs on threads of the core; reports and the result come into the loop."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Any] = loop.create_future()
@@ -69,7 +67,7 @@ async def _result(
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(arrive, progress, result, error)
 
-    job = start(watch)
+    job = start(watcher=watch)
     jobs.append(job)
     try:
         return await asyncio.shield(ended)
@@ -80,6 +78,16 @@ async def _result(
         if ended.done() and not ended.cancelled():
             ended.exception()
         raise
+
+
+async def _answer(
+    start: Callable[..., _native.Job],
+    call: str,
+    options: str = "{}",
+    on_progress: Callable[[str], object] | None = None,
+) -> Any:
+    """What a call gives, awaited."""
+    return json.loads(await _result(partial(start, call, options), on_progress))
 
 
 class Library:
@@ -136,12 +144,10 @@ class Library:
         tags: Sequence[str] = (),
     ) -> SearchPage:
         """Finds scenes by words, by a picture, or by a scene that they are to be like."""
-        options = dict(locals())
-        del options["self"], options["image"]
-        text = _options.search(options)
+        options = _options.search(locals())
         pixels = None if image is None else await asyncio.to_thread(picture, image)
-        found = await _result(lambda watch: self._native.start("search", text, pixels, watch))
-        return SearchPage(json.loads(found), self._native)
+        start = partial(self._native.start, image=pixels)
+        return SearchPage(await _answer(start, "search", options), self._native)
 
     async def index(
         self,
@@ -154,59 +160,48 @@ class Library:
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Indexes a file. What an earlier run finished is not done again. `on_progress` runs in the loop."""
-        options = _options.text(
-            {"path": path, "title": title, "description": description, "subtitles": subtitles, "force": force}
-        )
-        report = await _result(
-            lambda watch: self._native.start("index", options, None, watch), heard(on_progress)
-        )
-        return IndexReport(json.loads(report))
+        options = _options.text(locals())
+        return IndexReport(await _answer(self._native.start, "index", options, heard(on_progress, Progress)))
 
     async def videos(self) -> list[Video]:
         """Every video, in order of id."""
-        found = await _result(lambda watch: self._native.start("videos", "{}", None, watch))
-        return [Video(video) for video in json.loads(found)]
+        return [Video(video) for video in await _answer(self._native.start, "videos")]
 
     async def video(self, video: str) -> IndexedVideo:
         """All that the index holds of a video: of its id, the beginning of it, its path, or its title."""
-        options = _options.text({"video": video})
-        found = await _result(lambda watch: self._native.start("video", options, None, watch))
-        return IndexedVideo(json.loads(found))
+        return IndexedVideo(await _answer(self._native.start, "video", _options.text(locals())))
 
     async def remove(self, video: str) -> str:
         """Takes a video out of the library, and gives its id. The file is not touched."""
-        options = _options.text({"video": video})
-        return str(json.loads(await _result(lambda watch: self._native.start("remove", options, None, watch))))
+        return str(await _answer(self._native.start, "remove", _options.text(locals())))
 
     async def switch_models(self, *, on_progress: OnSwitch | None = None) -> SwitchReport:
         """Changes the library to the models that it was opened with; nothing is decoded."""
-        report = await _result(
-            lambda watch: self._native.start("switch_models", "{}", None, watch),
-            reported(on_progress, SwitchProgress),
-        )
-        return SwitchReport(json.loads(report))
+        report = heard(on_progress, SwitchProgress)
+        return SwitchReport(await _answer(self._native.start, "switch_models", "{}", report))
 
     async def thumbnail(self, key: str) -> bytes:
         """A thumbnail, as WebP, by the key that hits and keyframes give."""
-        found: bytes = await _result(lambda watch: self._native.thumbnail(key, watch))
+        found: bytes = await _result(partial(self._native.thumbnail, key))
         return found
 
 
 class _Opening:
     """A library that opens when awaited, or entered with `async with`."""
 
-    def __init__(self, start: Callable[[_Watcher], _native.Job]) -> None:
+    def __init__(self, start: Callable[..., _native.Job]) -> None:
         self._start = start
         self._library: Library | None = None
 
     async def _open(self) -> Library:
-        return Library(_library.opened(await _result(self._start))._native)
+        return Library(warned(await _result(self._start)))
 
     def __await__(self) -> Generator[Any, None, Library]:
         return self._open().__await__()
 
     async def __aenter__(self) -> Library:
-        self._library = await self._open()
+        # Not by `_open`: a warning names the line that called this.
+        self._library = Library(warned(await _result(self._start)))
         return self._library
 
     async def __aexit__(
@@ -245,16 +240,12 @@ def open(
     annotators: Iterable[Annotator] = (),
 ) -> _Opening:
     """Opens the library in a folder or a `postgres://` database: `async with open(...) as library`."""
-    options = dict(locals())
-    del options["annotators"]
-    opening = _options.opening(options, annotators)
-    return _Opening(lambda watch: _native.open(*opening, watch))
+    return _Opening(partial(_native.open, *_options.opening(locals())))
 
 
 async def probe(path: str | os.PathLike[str], *, limits: Mapping[str, Any] | None = None) -> MediaInfo:
     """The facts of a media file, without decoding it."""
-    options = _options.text({"path": path, "limits": limits})
-    return MediaInfo(json.loads(await _result(lambda watch: _native.start("probe", options, watch))))
+    return MediaInfo(await _answer(_native.start, "probe", _options.text(locals())))
 
 
 async def shots(
@@ -265,9 +256,8 @@ async def shots(
     on_progress: OnProgress | None = None,
 ) -> list[Shot]:
     """The shots of a file, without a library."""
-    options = _options.text({"path": path, "detector": detector, "exact": exact})
-    found = await _result(lambda watch: _native.start("shots", options, watch), heard(on_progress))
-    return [Shot(shot) for shot in json.loads(found)]
+    options = _options.text(locals())
+    return [Shot(shot) for shot in await _answer(_native.start, "shots", options, heard(on_progress, Progress))]
 
 
 async def transcribe(
@@ -283,21 +273,18 @@ async def transcribe(
     on_progress: OnProgress | None = None,
 ) -> Transcribed:
     """What is said in a file, without a library. `track` is a number from 0, or a language."""
-    options = _options.transcribing(dict(locals()))
-    found = await _result(lambda watch: _native.start("transcribe", options, watch), heard(on_progress))
-    return Transcribed(json.loads(found))
+    options = _options.transcribing(locals())
+    return Transcribed(await _answer(_native.start, "transcribe", options, heard(on_progress, Progress)))
 
 
 async def write_subtitles(segments: Iterable[Segment], *, format: str = "srt") -> str:
     """What is said as the text of a subtitle file: `srt` or `vtt`."""
-    options = _options.subtitles(segments, format)
-    return str(json.loads(await _result(lambda watch: _native.start("write_subtitles", options, watch))))
+    return str(await _answer(_native.start, "write_subtitles", _options.subtitles(segments, format)))
 
 
 async def models() -> list[ListedModel]:
     """The known models, and which of them are on this machine."""
-    found = await _result(lambda watch: _native.start("models", "{}", watch))
-    return [ListedModel(model) for model in json.loads(found)]
+    return [ListedModel(model) for model in await _answer(_native.start, "models")]
 
 
 async def pull(
@@ -308,9 +295,5 @@ async def pull(
     on_progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Gets a model or a preset from the hub. `on_progress` has `model`, `file`, `bytes` and `total`."""
-    options = _options.text({"model": model, "revision": revision, "force": force})
-    report = None if on_progress is None else lambda text: on_progress(json.loads(text))
-    pulled: list[dict[str, Any]] = json.loads(
-        await _result(lambda watch: _native.start("pull", options, watch), report)
-    )
-    return pulled
+    options = _options.text(locals())
+    return list(await _answer(_native.start, "pull", options, heard(on_progress, dict)))
