@@ -8,7 +8,7 @@ use heimdex::store::SceneRecord;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::videos::{picture, play};
+use super::videos::{self, picture, play};
 use crate::accounts::SignedIn;
 use crate::app::App;
 use crate::extract::{Params, Scene, Video};
@@ -26,15 +26,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 async fn view(app: &App, record: SceneRecord) -> Answer<SceneView> {
-    let mut keyframes = Vec::new();
-    for keyframe in record.keyframes {
-        let thumbnail_url = match &keyframe.thumbnail {
+    let best = videos::best(&record.keyframes);
+    let (mut keyframes, mut thumbnail_url) = (Vec::new(), None);
+    for keyframe in &record.keyframes {
+        let url = match &keyframe.thumbnail {
             Some(key) => Some(picture(app, key).await?),
             None => None,
         };
-        keyframes.push(KeyframeView { time_us: keyframe.time.as_micros(), thumbnail_url });
+        if best.is_some() && keyframe.thumbnail.as_deref() == best {
+            thumbnail_url.clone_from(&url);
+        }
+        keyframes.push(KeyframeView { time_us: keyframe.time.as_micros(), thumbnail_url: url });
     }
-    let thumbnail_url = keyframes.iter().find_map(|keyframe| keyframe.thumbnail_url.clone());
     Ok(SceneView { id: record.id, scene: record.scene, tags: record.tags, keyframes, thumbnail_url })
 }
 
@@ -118,15 +121,14 @@ async fn preview(State(app): State<App>, by: SignedIn, scene: Scene) -> Answer<a
     Ok(axum::Json(Preview { url, expires_at: place.expires_at, start_us, end_us }))
 }
 
-/// The first picture of a scene.
+/// The best picture of a scene.
 #[utoipa::path(get, path = "/scenes/{id}/thumbnail", tag = "scenes", security(("bearer" = [])),
     params(("id" = String, Path, description = "`VIDEO:ORDINAL`", max_length = 50)),
     responses((status = 200, body = [u8], content_type = "image/webp")))]
 async fn thumbnail(State(app): State<App>, by: SignedIn, scene: Scene) -> Answer<Response> {
     let record = record(&app, by, scene.0).await?;
-    let key = record.keyframes.into_iter().find_map(|keyframe| keyframe.thumbnail);
-    let key = key.ok_or_else(|| Problem::not_found("picture"))?;
-    let picture = app.library(by).thumbnail(&key).await?;
+    let key = videos::best(&record.keyframes).ok_or_else(|| Problem::not_found("picture"))?;
+    let picture = app.library(by).thumbnail(key).await?;
     let mut response = picture.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/webp"));

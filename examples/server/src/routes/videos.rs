@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use heimdex::store::{JobState, Standing, VideoState};
-use heimdex::{SceneId, VideoId};
+use heimdex::keyframes::Keyframe;
+use heimdex::store::{JobState, StageRecord, StageState, Standing, VideoState};
+use heimdex::{SceneId, Stage, VideoId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -22,8 +23,10 @@ use crate::serve::{self, Peer};
 use crate::storage::{self, PICTURE_LASTS, PLAYBACK_LASTS};
 use crate::wire::{
     self, Failure, JobStatus, Playback, StageStatus, VideoChange, VideoList, VideoStatus, VideosQuery,
-    fraction_of,
 };
+
+/// Scenes that a video's picture is taken from.
+const FIRST_SCENES: u32 = 4;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -55,16 +58,28 @@ pub(super) async fn views(app: &App, by: SignedIn, rows: Vec<VideoRow>) -> Answe
     Ok(views.collect())
 }
 
-/// The first picture of each video.
+/// The best picture of the first scenes of each video: many begin in black.
 async fn pictures(app: &App, by: SignedIn, videos: &[VideoId]) -> Answer<HashMap<VideoId, String>> {
-    let firsts: Vec<SceneId> = videos.iter().map(|video| SceneId { video: *video, ordinal: 0 }).collect();
+    let first = |video: VideoId| (0..FIRST_SCENES).map(move |ordinal| SceneId { video, ordinal });
+    let scenes: Vec<SceneId> = videos.iter().copied().flat_map(first).collect();
+    let mut keyframes: HashMap<VideoId, Vec<Keyframe>> = HashMap::new();
+    for scene in app.library(by).store().scenes(by.library(), &scenes).await? {
+        keyframes.entry(scene.id.video).or_default().extend(scene.keyframes);
+    }
     let mut pictures = HashMap::new();
-    for scene in app.library(by).store().scenes(by.library(), &firsts).await? {
-        if let Some(key) = scene.keyframes.into_iter().find_map(|keyframe| keyframe.thumbnail) {
-            pictures.insert(scene.id.video, picture(app, &key).await?);
+    for (video, keyframes) in keyframes {
+        if let Some(key) = best(&keyframes) {
+            pictures.insert(video, picture(app, key).await?);
         }
     }
     Ok(pictures)
+}
+
+/// The picture that says most; of equal ones the first.
+pub(super) fn best(keyframes: &[Keyframe]) -> Option<&str> {
+    let shown = keyframes.iter().filter(|keyframe| keyframe.thumbnail.is_some());
+    let best = shown.max_by(|a, b| a.quality.total_cmp(&b.quality).then(b.time.cmp(&a.time)));
+    best.and_then(|keyframe| keyframe.thumbnail.as_deref())
 }
 
 /// The address of a picture by the core's key.
@@ -149,6 +164,17 @@ pub(super) fn status_of(row: &VideoRow, standing: Option<&Standing>) -> VideoSta
         stages: stages.collect(),
         job: job.map(|job| JobStatus { state: job.state, failures: job.failures }),
         error,
+    }
+}
+
+/// How much of a stage is done: all of it, as much as the worker says, or nothing.
+fn fraction_of(record: &StageRecord, running: Option<heimdex::Progress>) -> f32 {
+    match (record.state, running) {
+        (StageState::Completed, _) => 1.0,
+        (StageState::Running, Some(at)) if at.stage == record.stage => at.stage_fraction,
+        // A stage that shares the one pass with the one that reports.
+        (StageState::Running, Some(at)) if at.stage == Stage::Decode => at.stage_fraction,
+        _ => 0.0,
     }
 }
 
@@ -336,4 +362,31 @@ async fn playback(State(app): State<App>, by: SignedIn, video: Video) -> Answer<
         return Err(Problem::conflict("still-uploading", "not all of this video is here yet"));
     }
     play(&app, row.video_id, &row.content_type).await.map(axum::Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use heimdex::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_video_that_begins_in_black_shows_what_comes_after() {
+        let keyframe = |second: i64, quality, thumbnail: Option<&str>| Keyframe {
+            time: Timestamp::from_micros(second * 1_000_000),
+            shot: 0,
+            quality,
+            thumbnail: thumbnail.map(str::to_owned),
+            picture: None,
+        };
+        let opening = [
+            keyframe(0, 0.0, Some("black")),
+            keyframe(3, 0.7, Some("deer")),
+            keyframe(5, 0.7, Some("later")),
+            keyframe(8, 0.9, None),
+        ];
+        assert_eq!(best(&opening), Some("deer"));
+        assert_eq!(best(&opening[..1]), Some("black"));
+        assert_eq!(best(&opening[3..]), None);
+    }
 }

@@ -32,13 +32,15 @@ export function address(path: string, query: Record<string, string | undefined> 
 
 export function go(to: string): void {
   location.hash = to
+  // At once, not when the browser tells of it: the next key may come before.
+  hash.value = location.hash
 }
 
 /** As `go`, but without a step to come back to. */
 export function replace(to: string): void {
   if (location.hash === to) return
   history.replaceState(history.state, '', to)
-  hash.value = to
+  hash.value = location.hash
 }
 
 function decode(text: string): string {

@@ -708,7 +708,7 @@ export interface Operations {
     body: undefined
     answer: Schemas["Preview"]
   }
-  /** The first picture of a scene. */
+  /** The best picture of a scene. */
   "GET /scenes/{id}/thumbnail": {
     path: { id: string }
     query: undefined

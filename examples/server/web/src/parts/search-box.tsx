@@ -1,7 +1,7 @@
 // The box on top of every page.
 
-import { signal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
+import { signal, useSignalEffect } from '@preact/signals'
+import { useRef } from 'preact/hooks'
 import { route } from '../route.ts'
 import { ask, asked } from '../search.ts'
 import { text } from '../strings.ts'
@@ -13,12 +13,12 @@ const typed = signal('')
 
 export function SearchBox() {
   const box = useRef<HTMLInputElement>(null)
-  const query = asked.value.query
   // The address may change by other ways than typing: back, a link, another search.
-  useEffect(() => {
+  useSignalEffect(() => {
+    const { query } = asked.value
     if (route.value.name !== 'search') typed.value = ''
     else if (query.trim() !== typed.peek().trim()) typed.value = query
-  }, [query, route.value.name])
+  })
 
   const onInput = (value: string) => {
     typed.value = value
