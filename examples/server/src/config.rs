@@ -117,6 +117,8 @@ pub struct Config {
     pub access_token_seconds: u64,
     /// Seconds until a session that is not used ends.
     pub refresh_token_seconds: u64,
+    /// Seconds in which a refresh token may come again: two tabs at once, or an answer that was lost.
+    pub refresh_grace_seconds: u64,
     /// Model for search by meaning: a name, a folder, `auto` for all-MiniLM-L6-v2 where it is here, or `none`.
     pub text_model: String,
     /// Model for search by what is shown: a name, a folder, or `none`.
@@ -175,6 +177,7 @@ impl Default for Config {
             jwt_issuer: String::new(),
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 7 * 24 * 3600,
+            refresh_grace_seconds: 10,
             text_model: "auto".to_owned(),
             image_model: "none".to_owned(),
             speech_model: "none".to_owned(),
@@ -253,9 +256,10 @@ const TEXTS: [&str; 16] = [
     "log_format",
 ];
 
-const NUMBERS: [&str; 16] = [
+const NUMBERS: [&str; 17] = [
     "access_token_seconds",
     "refresh_token_seconds",
+    "refresh_grace_seconds",
     "max_upload_bytes",
     "max_videos",
     "max_bytes",
@@ -387,6 +391,7 @@ impl Config {
         for (setting, value, least, most) in [
             ("access_token_seconds", self.access_token_seconds, 10, 24 * 3600),
             ("refresh_token_seconds", self.refresh_token_seconds, 60, 365 * 24 * 3600),
+            ("refresh_grace_seconds", self.refresh_grace_seconds, 0, 60),
             ("max_upload_bytes", self.max_upload_bytes, 1, 5 << 40),
             ("max_videos", self.max_videos, 1, 1_000_000_000),
             ("max_bytes", self.max_bytes, 1, 1 << 60),

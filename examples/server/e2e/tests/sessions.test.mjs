@@ -111,24 +111,25 @@ test('a session for this tab alone ends with the browser, and a new tab joins it
 })
 
 test('a token that was stolen and used ends the session, and the page says so', async () => {
-  const mina = await reader(browser, server, 'stolen')
+  const strict = await startServer({ refresh_grace_seconds: 0 })
+  const mina = await reader(browser, strict, 'stolen')
   await mina.register()
   await mina.page.getByRole('link', { name: 'Account', exact: true }).waitFor()
   await mina.page.evaluate(() => sessionStorage.removeItem('heimdex.access'))
   await mina.page.goto('about:blank')
   const context = await mina.context.storageState()
   const stolen = context.origins[0].localStorage.find((entry) => entry.name === 'heimdex.session').value
-  const used = await fetch(`${server.address}/auth/refresh`, {
+  const used = await fetch(`${strict.address}/auth/refresh`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ refresh_token: stolen }),
   })
   assert.equal(used.status, 200)
   const thief = await used.json()
-  await mina.page.goto(server.address)
+  await mina.page.goto(strict.address)
   await mina.page.getByText('Your session ended. Sign in again.').waitFor()
   await mina.shot('session-ended')
-  const after = await fetch(`${server.address}/auth/refresh`, {
+  const after = await fetch(`${strict.address}/auth/refresh`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ refresh_token: thief.refresh_token }),
@@ -136,6 +137,7 @@ test('a token that was stolen and used ends the session, and the page says so', 
   assert.equal(after.status, 401, 'the thief is out too')
   await mina.signIn()
   await mina.context.close()
+  await strict.stop()
 })
 
 test('the page comes back when the server does', async () => {

@@ -73,13 +73,16 @@ pub async fn login(app: &App, from: IpAddr, credentials: &Credentials) -> Answer
 }
 
 /// The next pair of tokens for the last one. A token that comes a second time was stolen, by whoever
-/// brought it first or by whoever brings it now: the whole session ends.
+/// brought it first or by whoever brings it now: the whole session ends. But for some seconds it may come
+/// again, from another tab or because the answer was lost; what it gave before is then used up, so that
+/// two who both have a session's tokens are still found out when they next renew them.
 ///
 /// # Errors
 /// When the token is unknown, used, or its session has ended.
 pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
-    // Session, user, whether the token is used, whether all is good; address and age of the account.
-    type Found = (Uuid, Uuid, bool, bool, Option<String>, DateTime<Utc>);
+    // Session, user, whether the token is used, and too long ago, whether all is good; address and age of the
+    // account.
+    type Found = (Uuid, Uuid, bool, bool, bool, Option<String>, DateTime<Utc>);
 
     let refused = || Problem::unauthorized("the refresh token is not valid any more; sign in again");
     attempt(&app.pool, &format!("refresh from {from}"), 600, MINUTE).await?;
@@ -87,15 +90,17 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
     let mut tx = app.pool.begin().await?;
     let found: Option<Found> = sqlx::query_as(
         "SELECT s.session_id, s.user_id, t.used_at IS NOT NULL,
+                coalesce(t.used_at <= now() - make_interval(secs => $2), false),
                 t.expires_at > now() AND s.revoked_at IS NULL, u.email, u.created_at
          FROM server.refresh_tokens t JOIN server.sessions s USING (session_id) JOIN server.users u USING (user_id)
          WHERE t.token_hash = $1 FOR UPDATE OF t, s",
     )
     .bind(hash.as_slice())
+    .bind(app.config.refresh_grace_seconds as f64)
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((session, id, used, good, email, created_at)) = found else { return Err(refused()) };
-    if used {
+    let Some((session, id, used, stale, good, email, created_at)) = found else { return Err(refused()) };
+    if stale {
         sqlx::query(
             "UPDATE server.sessions SET revoked_at = coalesce(revoked_at, now()) WHERE session_id = $1",
         )
@@ -109,10 +114,15 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
     if !good {
         return Err(refused());
     }
-    sqlx::query("UPDATE server.refresh_tokens SET used_at = now() WHERE token_hash = $1")
-        .bind(hash.as_slice())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "UPDATE server.refresh_tokens SET used_at = now()
+         WHERE token_hash = $1 AND used_at IS NULL OR $2 AND session_id = $3 AND used_at IS NULL",
+    )
+    .bind(hash.as_slice())
+    .bind(used)
+    .bind(session)
+    .execute(&mut *tx)
+    .await?;
     let next = add_token(app, &mut tx, session).await?;
     tx.commit().await?;
     session_of(app, User { id, email, created_at }, session, next)
