@@ -281,3 +281,25 @@ unsafe extern "C" fn compute(backend: *mut Backend, graph: *mut sys::ggml_cgraph
     }
     sys::ggml_status_GGML_STATUS_SUCCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another version of ggml needs its layouts read again before it gets the device.
+    #[test]
+    #[cfg_attr(target_vendor = "apple", ignore = "Apple's own device takes products")]
+    fn the_device_is_added() {
+        add();
+        // SAFETY: asked by a string; what is found lives as long as the process.
+        unsafe {
+            assert_eq!(CStr::from_ptr(sys::ggml_version()), KNOWN);
+            assert!(!sys::ggml_backend_reg_by_name(NAME.as_ptr()).is_null());
+            let device = sys::ggml_backend_dev_by_name(NAME.as_ptr());
+            assert!(!device.is_null());
+            let backend = sys::ggml_backend_dev_init(device, std::ptr::null());
+            assert_eq!(CStr::from_ptr(sys::ggml_backend_name(backend)), NAME);
+            sys::ggml_backend_free(backend);
+        }
+    }
+}
