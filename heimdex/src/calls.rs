@@ -144,12 +144,13 @@ pub struct ModelCallOptions {
 impl ModelCallOptions {
     /// What the model is run with.
     pub fn model_options(&self) -> ModelOptions {
-        let mut options = ModelOptions::of(self.backend);
-        options.precision = self.precision;
-        options.provider = self.provider;
-        options.threads = self.threads;
-        options.library.clone_from(&self.onnxruntime);
-        options
+        ModelOptions {
+            backend: self.backend,
+            precision: self.precision,
+            provider: self.provider,
+            threads: self.threads,
+            library: self.onnxruntime.clone(),
+        }
     }
 }
 

@@ -147,12 +147,13 @@ impl OpenOptions {
 
     /// What its models are run with.
     pub fn model_options(&self) -> ModelOptions {
-        let mut options = ModelOptions::of(self.backend);
-        options.precision = self.precision;
-        options.provider = self.provider;
-        options.threads = self.threads;
-        options.library.clone_from(&self.onnxruntime);
-        options
+        ModelOptions {
+            backend: self.backend,
+            precision: self.precision,
+            provider: self.provider,
+            threads: self.threads,
+            library: self.onnxruntime.clone(),
+        }
     }
 }
 
