@@ -44,6 +44,8 @@ mod id;
 #[cfg(feature = "media")]
 pub mod index;
 pub mod keyframes;
+#[cfg(any(feature = "candle", feature = "whisper"))]
+mod math;
 pub mod media;
 pub mod models;
 #[cfg(all(

@@ -53,11 +53,23 @@ pub fn open_speech_model(name: Option<&str>) -> Result<Arc<dyn Transcriber>> {
         return open_speech_model(Some(here));
     };
     let name = name.parse::<Preset>().map_or(name, |preset| preset.speech().name);
-    let path = models::resolve(name)?;
+    let path = models::resolve(name).map_err(|error| match models::KnownModel::find(name) {
+        Some(_) => error,
+        None => unknown_speech(name),
+    })?;
     if path.is_dir() {
         return Err(Error::invalid("speech_model", format!("{name} is a folder; give a ggml file")));
     }
     Ok(Arc::new(crate::transcript::Whisper::open(path)?))
+}
+
+/// Neither a file nor the name of a speech model.
+#[cfg(feature = "whisper")]
+fn unknown_speech(name: &str) -> Error {
+    let speech = models::known().iter().filter(|model| model.kind == models::ModelKind::Speech);
+    let names: Vec<&str> = speech.map(|model| model.name).collect();
+    let message = format!("there is no such file, and the speech models are {}", names.join(", "));
+    Error::model_missing(name, message)
 }
 
 #[cfg(not(feature = "whisper"))]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use futures::channel::oneshot;
+use tokio::runtime::Handle;
 
 use super::Models;
 use super::fusion::{Group, Ranking, Scale};
@@ -259,15 +259,10 @@ fn only(vectors: Vec<Vector>) -> Result<Vector> {
     vectors.into_iter().next().ok_or_else(|| Error::model("query", "the model gave no vector"))
 }
 
-/// Runs a model on a thread of its own: models block, and the caller's runtime must not.
+/// Runs a model on a thread where it may block: the caller's runtime must not.
 async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (send, receive) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("heimdex-query".into())
-        .spawn(move || {
-            // A search that nobody waits for any more needs no answer.
-            let _ = send.send(ask());
-        })
-        .map_err(|e| Error::io("thread heimdex-query", e))?;
-    receive.await.map_err(|_| Error::model("query", "the model's thread panicked"))?
+    let runtime = Handle::try_current()
+        .map_err(|e| Error::invalid("runtime", format!("this is awaited inside a tokio runtime ({e})")))?;
+    let answer = runtime.spawn_blocking(ask).await;
+    answer.map_err(|e| Error::model("query", format!("the model's thread ended without an answer ({e})")))?
 }

@@ -31,7 +31,8 @@ use lexical::Lexical;
 
 /// Searches a library.
 ///
-/// Without models, and in a library without vectors, scenes are found by their words.
+/// Without models, and in a library without vectors, scenes are found by their words. Awaited inside a tokio
+/// runtime, on whose threads for blocking work models are asked.
 ///
 /// # Errors
 /// [`ErrorKind::Query`](crate::ErrorKind::Query) and [`Invalid`](crate::ErrorKind::Invalid) when the

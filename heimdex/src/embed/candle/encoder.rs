@@ -5,7 +5,7 @@
 use candle_core::{Result, Tensor};
 
 use super::math::Activation;
-use super::ops::{Keys, Linear, attention};
+use super::ops::{Keys, Linear, attention, layer_norm};
 use super::weights::Weights;
 
 /// Normalisation over the last dimension.
@@ -18,7 +18,7 @@ pub(super) struct LayerNorm {
 
 impl LayerNorm {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon)
+        layer_norm(x, &self.weight, &self.bias, self.epsilon)
     }
 }
 

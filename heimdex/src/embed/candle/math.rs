@@ -1,11 +1,12 @@
-//! Element-wise functions as straight-line arithmetic, so that they run as wide as the machine allows.
+//! The activations and the normalisation of the models that are read here.
 //!
-//! Exponential: range reduction and the polynomial of Cephes `expf`; error function: formula 7.1.26
-//! of Abramowitz and Stegun. Both stay within 3e-7 of the exact value.
+//! Error function: formula 7.1.26 of Abramowitz and Stegun, within 3e-7 of the exact value.
 
 use multiversion::multiversion;
 
-/// The activations of the models that are read here.
+use crate::math::{exp, gelu_tanh};
+
+/// Functions of single values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activation {
     /// `x Φ(x)`, exact.
@@ -36,25 +37,6 @@ impl Activation {
     }
 }
 
-/// e^x; 0 far below, finite far above.
-// Compiled anew, for more than the least machine, into each function that calls it.
-#[allow(clippy::inline_always)]
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
-    // ln 2 in two parts, so that the product with n is exact.
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
-    let p = 1.987_569_1e-4_f32
-        .mul_add(r, 1.398_2e-3)
-        .mul_add(r, 8.333_452e-3)
-        .mul_add(r, 4.166_579_6e-2)
-        .mul_add(r, 0.166_666_66)
-        .mul_add(r, 0.5);
-    let e = (r * r).mul_add(p, r) + 1.0;
-    e * f32::from_bits(((n as i32 + 127) << 23) as u32)
-}
-
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 fn gelu(values: &mut [f32]) {
     for value in values {
@@ -74,50 +56,34 @@ fn gelu(values: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn gelu_tanh(values: &mut [f32]) {
-    /// √(2/π), twice: tanh(y) = 1 - 2 / (e^2y + 1).
-    const SCALE: f32 = 2.0 * 0.797_884_6;
-    for value in values {
-        let x = *value;
-        let inner = SCALE * x * (0.044_715 * x).mul_add(x, 1.0);
-        *value = x - x / (exp(inner) + 1.0);
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 fn quick_gelu(values: &mut [f32]) {
     for value in values {
         *value /= 1.0 + exp(-1.702 * *value);
     }
 }
 
-/// Turns a row of scores into weights that sum to 1.
+/// Takes a row's mean from it and divides it by its deviation, then scales and shifts its values.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(super) fn softmax(row: &mut [f32]) {
-    let (chunks, rest) = row.as_chunks::<16>();
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.max(*value);
-        }
-    }
-    let highest = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+pub(super) fn normalize(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     let mut sums = [0.0_f32; 16];
-    let (chunks, rest) = row.as_chunks_mut::<16>();
+    let (chunks, rest) = row.as_chunks::<16>();
     for chunk in chunks {
         for (sum, value) in sums.iter_mut().zip(chunk) {
-            *value = exp(*value - highest);
             *sum += *value;
         }
     }
-    let mut sum: f32 = sums.iter().sum();
-    for value in rest {
-        *value = exp(*value - highest);
-        sum += *value;
+    let mean = (sums.iter().sum::<f32>() + rest.iter().sum::<f32>()) / row.len() as f32;
+    let mut squares = [0.0_f32; 16];
+    for chunk in chunks {
+        for (sum, value) in squares.iter_mut().zip(chunk) {
+            *sum = (*value - mean).mul_add(*value - mean, *sum);
+        }
     }
-    let scale = 1.0 / sum;
-    for value in row {
-        *value *= scale;
+    let rest = rest.iter().map(|value| (value - mean).powi(2)).sum::<f32>();
+    let variance = (squares.iter().sum::<f32>() + rest) / row.len() as f32;
+    let scale = 1.0 / (variance + epsilon).sqrt();
+    for ((value, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+        *value = ((*value - mean) * scale).mul_add(*weight, *bias);
     }
 }
 
@@ -167,22 +133,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn softmax_sums_to_one() {
-        for n in [1, 15, 16, 17, 77, 729] {
-            let scores: Vec<f32> = (0..n).map(|i| (i * 37 % 101) as f32 / 7.0 - 5.0).collect();
-            let mut weights = scores.clone();
-            softmax(&mut weights);
-            let sum: f64 = scores.iter().map(|s| f64::from(*s).exp()).sum();
-            for (score, weight) in scores.iter().zip(weights) {
-                let expected = f64::from(*score).exp() / sum;
-                assert!((f64::from(weight) - expected).abs() < 1e-6, "{n}");
-            }
-        }
-        let mut masked = [1.0, f32::NEG_INFINITY, 1.0];
-        softmax(&mut masked);
-        assert!(masked[1] < 1e-30 && (masked[0] - 0.5).abs() < 1e-6);
     }
 }

@@ -7,7 +7,8 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::math::{Activation, softmax};
+use super::math::{Activation, normalize};
+use crate::math::softmax;
 
 /// Rows of queries that are scored at once.
 const QUERIES: usize = 128;
@@ -94,7 +95,7 @@ impl CustomOp3 for Affine {
         let rows = x.len() / inner.max(1);
         let mut y = vec![0.0_f32; rows * columns];
         let step = (CHUNK / columns).max(1) * columns;
-        y.par_chunks_mut(step).for_each(|part| {
+        each_part(&mut y, step, |part| {
             for row in part.chunks_exact_mut(columns) {
                 row.copy_from_slice(bias);
             }
@@ -111,13 +112,52 @@ impl CustomOp3 for Affine {
             parallel(&product),
         );
         if let Some(activation) = self.activation {
-            y.par_chunks_mut(CHUNK).for_each(|part| activation.apply(part));
+            each_part(&mut y, CHUNK, |part| activation.apply(part));
         }
         let mut dims = x_dims.to_vec();
         if let Some(last) = dims.last_mut() {
             *last = columns;
         }
         Ok((CpuStorage::F32(y), Shape::from(dims)))
+    }
+}
+
+/// Each row of `x`, `(…, n)`, less its mean and divided by its deviation, then by `weight` and `bias`, `(n)`.
+pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
+    x.contiguous()?.apply_op3_no_bwd(weight, bias, &LayerNormed { epsilon })
+}
+
+struct LayerNormed {
+    epsilon: f32,
+}
+
+impl CustomOp3 for LayerNormed {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let n = weight_layout.shape().elem_count();
+        if x_layout.shape().dims().last() != Some(&n) || bias_layout.shape().dims() != [n] {
+            bail!("layer norm: {:?} by {:?}", x_layout.shape(), weight_layout.shape());
+        }
+        let mut y = slice(x, x_layout)?.to_vec();
+        let (weight, bias) = (slice(weight, weight_layout)?, slice(bias, bias_layout)?);
+        let n = n.max(1);
+        each_part(&mut y, (CHUNK / n).max(1) * n, |part| {
+            for row in part.chunks_exact_mut(n) {
+                normalize(row, weight, bias, self.epsilon);
+            }
+        });
+        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 }
 
@@ -181,54 +221,62 @@ impl CustomOp2 for Attention {
         let scale = (dim as f32).powf(-0.5);
         let mut out = vec![0.0_f32; batch * queries * hidden];
         // A task takes some rows of queries through all heads: it owns its rows of the result.
-        let tasks = out.par_chunks_mut(queries * hidden).enumerate().flat_map(|(b, rows)| {
-            rows.par_chunks_mut(QUERIES * hidden)
-                .enumerate()
-                .map(move |(part, rows)| (b, part * QUERIES, rows))
-        });
-        tasks.for_each_init(
-            || vec![0.0_f32; QUERIES.min(queries) * n],
-            |scores, (b, first, rows)| {
-                let count = rows.len() / hidden;
-                let sequence = &keys_values[b * n * 2 * hidden..][..n * 2 * hidden];
-                let query = &query[(b % queries_batch * queries + first) * hidden..];
-                let visible = self.lengths.as_ref().map_or(n, |lengths| lengths[b]);
-                let visible = if self.past { visible.min(first + count) } else { visible };
-                for head in 0..self.heads {
-                    let product = Product { rows: count, inner: dim, columns: visible };
-                    let q = &query[head * dim..];
-                    let k = &sequence[head * dim..];
-                    multiply(
-                        &product,
-                        scores,
-                        visible,
-                        (q, hidden, 1),
-                        (k, 1, 2 * hidden),
-                        scale,
-                        false,
-                        Parallelism::None,
-                    );
-                    for (i, row) in scores.chunks_exact_mut(visible).take(count).enumerate() {
-                        if self.past {
-                            row[(first + i + 1).min(visible)..].fill(f32::NEG_INFINITY);
-                        }
-                        softmax(row);
+        let scratch = || vec![0.0_f32; QUERIES.min(queries) * n];
+        let attend = |scores: &mut Vec<f32>, (b, first, rows): (usize, usize, &mut [f32])| {
+            let count = rows.len() / hidden;
+            let sequence = &keys_values[b * n * 2 * hidden..][..n * 2 * hidden];
+            let query = &query[(b % queries_batch * queries + first) * hidden..];
+            let visible = self.lengths.as_ref().map_or(n, |lengths| lengths[b]);
+            let visible = if self.past { visible.min(first + count) } else { visible };
+            for head in 0..self.heads {
+                let product = Product { rows: count, inner: dim, columns: visible };
+                let q = &query[head * dim..];
+                let k = &sequence[head * dim..];
+                multiply(
+                    &product,
+                    scores,
+                    visible,
+                    (q, hidden, 1),
+                    (k, 1, 2 * hidden),
+                    scale,
+                    false,
+                    Parallelism::None,
+                );
+                for (i, row) in scores.chunks_exact_mut(visible).take(count).enumerate() {
+                    if self.past {
+                        row[(first + i + 1).min(visible)..].fill(f32::NEG_INFINITY);
                     }
-                    let product = Product { rows: count, inner: visible, columns: dim };
-                    let v = &sequence[hidden + head * dim..];
-                    multiply(
-                        &product,
-                        &mut rows[head * dim..],
-                        hidden,
-                        (scores, visible, 1),
-                        (v, 2 * hidden, 1),
-                        1.0,
-                        false,
-                        Parallelism::None,
-                    );
+                    softmax(row, 1.0);
                 }
-            },
-        );
+                let product = Product { rows: count, inner: visible, columns: dim };
+                let v = &sequence[hidden + head * dim..];
+                multiply(
+                    &product,
+                    &mut rows[head * dim..],
+                    hidden,
+                    (scores, visible, 1),
+                    (v, 2 * hidden, 1),
+                    1.0,
+                    false,
+                    Parallelism::None,
+                );
+            }
+        };
+        if small(batch * queries * n * hidden) {
+            let mut scores = scratch();
+            for (b, rows) in out.chunks_mut((queries * hidden).max(1)).enumerate() {
+                for (part, rows) in rows.chunks_mut(QUERIES * hidden).enumerate() {
+                    attend(&mut scores, (b, part * QUERIES, rows));
+                }
+            }
+        } else {
+            let tasks = out.par_chunks_mut(queries * hidden).enumerate().flat_map(|(b, rows)| {
+                rows.par_chunks_mut(QUERIES * hidden)
+                    .enumerate()
+                    .map(move |(part, rows)| (b, part * QUERIES, rows))
+            });
+            tasks.for_each_init(scratch, attend);
+        }
         Ok((CpuStorage::F32(out), Shape::from((batch, queries, hidden))))
     }
 }
@@ -248,9 +296,23 @@ struct Product {
     columns: usize,
 }
 
-/// Small products are done before other cores wake up.
+/// Whether so many multiplications are done before other cores have woken up. A query's text is: it then
+/// leaves them to other queries.
+fn small(multiplications: usize) -> bool {
+    multiplications < 1 << 18
+}
+
+/// Element-wise work in parts of `size` values, on all cores where there is more than one part.
+fn each_part(values: &mut [f32], size: usize, work: impl Fn(&mut [f32]) + Sync + Send) {
+    if values.len() <= size {
+        work(values);
+    } else {
+        values.par_chunks_mut(size).for_each(work);
+    }
+}
+
 fn parallel(product: &Product) -> Parallelism {
-    if product.rows * product.inner * product.columns < 1 << 18 {
+    if small(product.rows * product.inner * product.columns) {
         Parallelism::None
     } else {
         Parallelism::Rayon(0)
@@ -354,6 +416,18 @@ mod tests {
             let activated = linear.activated(&x, Some(Activation::GeluTanh)).unwrap();
             assert!(largest_difference(&activated, &expected.gelu().unwrap()) < 1e-5);
         }
+    }
+
+    #[test]
+    fn layer_norm_is_that_of_candle() {
+        for (rows, n) in [(1, 1), (3, 5), (7, 384), (300, 768)] {
+            let (weight, bias) = (tensor(&[n], 1), tensor(&[n], 2));
+            let x = (tensor(&[2, rows, n], 3) * 20.0).unwrap();
+            let expected = candle_nn::ops::layer_norm_slow(&x, &weight, &bias, 1e-5).unwrap();
+            let normed = layer_norm(&x, &weight, &bias, 1e-5).unwrap();
+            assert!(largest_difference(&normed, &expected) < 1e-5, "{rows} {n}");
+        }
+        assert!(layer_norm(&tensor(&[2, 3], 1), &tensor(&[2], 1), &tensor(&[2], 1), 1e-5).is_err());
     }
 
     #[test]

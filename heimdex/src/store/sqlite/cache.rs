@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::{Row, SqlitePool};
+use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor};
 
 use super::codes::Codes;
 use super::{failed, library_bytes, video_bytes, video_id};
@@ -24,28 +24,30 @@ pub(super) struct SpaceCodes {
     pub(super) videos: BTreeMap<VideoId, Arc<Codes>>,
 }
 
+impl SpaceCodes {
+    pub(super) fn rows(&self) -> usize {
+        self.videos.values().map(|codes| codes.rows.len()).sum()
+    }
+}
+
 impl CodeCache {
     /// The codes of a space as they are now. Only videos that changed are read.
     pub(super) async fn current(
         &self,
-        pool: &SqlitePool,
+        reader: &mut SqliteConnection,
         library: LibraryId,
         space: &str,
     ) -> Result<Arc<SpaceCodes>> {
         let failed = failed("reading vectors");
         let name = (library, space.to_owned());
         let known = self.spaces.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        let mut tx = pool.begin().await.map_err(&failed)?;
-        let (oldest, change): (i64, i64) =
-            sqlx::query_as("SELECT coalesce(min(change_id), 0), coalesce(max(change_id), 0) FROM changes")
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(&failed)?;
-        let (space_id, dim) = identify(&mut tx, library, space).await?;
-        let known = known.filter(|known| known.space_id == space_id);
-        if let Some(known) = known.as_ref().filter(|known| known.change == change) {
+        let now = Now::read(&mut *reader, library, space).await?;
+        if let Some(known) = known.as_ref().filter(|known| now.is_of(known)) {
             return Ok(Arc::clone(known));
         }
+        let mut tx = reader.begin().await.map_err(&failed)?;
+        let Now { space_id, dim, oldest, change } = Now::read(&mut *tx, library, space).await?;
+        let known = known.filter(|known| known.space_id == space_id);
         let mut fresh = match known.filter(|known| known.change + 1 >= oldest && known.change <= change) {
             Some(known) => {
                 let mut fresh = SpaceCodes::clone(&known);
@@ -84,23 +86,41 @@ impl CodeCache {
     }
 }
 
-/// The number and the dimension of a space that is searched.
-async fn identify(tx: &mut sqlx::SqliteConnection, library: LibraryId, space: &str) -> Result<(i64, usize)> {
-    let found: Option<(i64, i64)> =
-        sqlx::query_as("SELECT space_id, dim FROM spaces WHERE library_id = ? AND space = ? AND active")
-            .bind(library_bytes(library))
-            .bind(space)
-            .fetch_optional(tx)
-            .await
-            .map_err(failed("reading vectors"))?;
-    let Some((space_id, dim)) = found else {
-        return Err(Error::Space(format!("this library holds no vectors of {space}")));
-    };
-    Ok((space_id, usize::try_from(dim).map_err(|e| Error::store("the size of a space", e))?))
+/// A space that is searched, and how far its library's changes are.
+struct Now {
+    space_id: i64,
+    dim: usize,
+    /// The first change that is still recorded.
+    oldest: i64,
+    change: i64,
+}
+
+impl Now {
+    async fn read(from: impl SqliteExecutor<'_>, library: LibraryId, space: &str) -> Result<Self> {
+        let found: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT space_id, dim, (SELECT coalesce(min(change_id), 0) FROM changes),
+                    (SELECT coalesce(max(change_id), 0) FROM changes)
+             FROM spaces WHERE library_id = ? AND space = ? AND active",
+        )
+        .bind(library_bytes(library))
+        .bind(space)
+        .fetch_optional(from)
+        .await
+        .map_err(failed("reading vectors"))?;
+        let Some((space_id, dim, oldest, change)) = found else {
+            return Err(Error::Space(format!("this library holds no vectors of {space}")));
+        };
+        let dim = usize::try_from(dim).map_err(|e| Error::store("the size of a space", e))?;
+        Ok(Self { space_id, dim, oldest, change })
+    }
+
+    fn is_of(&self, codes: &SpaceCodes) -> bool {
+        codes.space_id == self.space_id && codes.change == self.change
+    }
 }
 
 async fn read_all(
-    tx: &mut sqlx::SqliteConnection,
+    tx: &mut SqliteConnection,
     library: LibraryId,
     space_id: i64,
     dim: usize,

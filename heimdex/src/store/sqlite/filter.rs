@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, SqlitePool};
+use sqlx::{Arguments, SqliteConnection};
 
 use super::{failed, library_bytes, scene_id, video_id};
 use crate::store::Filter;
@@ -12,7 +12,7 @@ use crate::{Error, LibraryId, Result, SceneId, Span, VideoId};
 
 /// The videos that pass a filter's conditions on videos; `None` when there are no conditions.
 pub(super) async fn allowed_videos(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     filter: &Filter,
 ) -> Result<Option<BTreeSet<VideoId>>> {
@@ -54,7 +54,7 @@ pub(super) async fn allowed_videos(
         return Ok(given);
     }
     let ids: Vec<Vec<u8>> = sqlx::query_scalar_with(sqlx::AssertSqlSafe(sql), values)
-        .fetch_all(pool)
+        .fetch_all(reader)
         .await
         .map_err(failed("filtering videos"))?;
     let ids = ids.iter().map(|id| video_id(id)).collect::<Result<BTreeSet<_>>>()?;
@@ -66,7 +66,7 @@ pub(super) async fn allowed_videos(
 
 /// The scenes that have every tag that a filter wants; `None` when it wants none.
 pub(super) async fn tagged_scenes(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     filter: &Filter,
 ) -> Result<Option<HashSet<SceneId>>> {
@@ -81,7 +81,7 @@ pub(super) async fn tagged_scenes(
     let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(library_bytes(library))
         .bind(super::tags::wanted(filter)?)
-        .fetch_all(pool)
+        .fetch_all(reader)
         .await
         .map_err(&failed)?;
     rows.iter().map(|(video, ordinal)| scene_id(video, *ordinal)).collect::<Result<_>>().map(Some)

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::SqlitePool;
+use deadpool::managed;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::{
     Filter, IndexStore, IndexedVideo, Page, SceneRecord, ScoredScene, StageRecord, TextQuery, VectorRow,
@@ -32,7 +33,7 @@ use crate::{Error, LibraryId, Result, SceneId, Stage, VideoId};
 use cache::CodeCache;
 
 /// Readers at once. A writer never waits for them, nor they for it.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 
 /// How long a writer waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     writer: SqlitePool,
-    readers: SqlitePool,
+    readers: managed::Pool<Readers>,
     codes: Arc<CodeCache>,
 }
 
@@ -65,25 +66,61 @@ impl SqliteStore {
             .pragma("cache_size", "-32768")
             .pragma("mmap_size", "1073741824")
             .optimize_on_close(true, None);
-        let writer = connect(SqlitePoolOptions::new().max_connections(1), &options, path).await?;
+        let writer = connect(&options, path).await?;
         schema::migrate(&writer, path).await?;
-        let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options, path).await?;
+        let readers = managed::Pool::builder(Readers(options)).max_size(READERS).build();
+        let readers = readers.map_err(|e| Error::store(format!("opening {}", path.display()), e))?;
         Ok(Self { writer, readers, codes: Arc::default() })
+    }
+
+    async fn reader(&self) -> Result<managed::Object<Readers>> {
+        self.readers.get().await.map_err(|e| Error::store("opening the index to read", e))
     }
 
     /// Ends all connections. What was committed is on disk in any case.
     pub async fn close(&self) {
-        self.readers.close().await;
+        let idle = self.readers.retain(|_, _| false).removed;
+        self.readers.close();
+        for reader in idle {
+            if let Err(error) = reader.close().await {
+                tracing::warn!(%error, "a reader of the index was not closed in order");
+            }
+        }
         self.writer.close().await;
     }
 }
 
-/// Opens a pool. Switching a new file to its write-ahead log does not wait for another process that
-/// does the same, so it is tried again.
-async fn connect(pool: SqlitePoolOptions, options: &SqliteConnectOptions, path: &Path) -> Result<SqlitePool> {
+/// Opens readers as they are needed.
+///
+/// They do not wait in a pool of sqlx's, which asks each connection whether it still works when it is given
+/// back, on another thread: that took more than the queries of a search.
+#[derive(Debug)]
+struct Readers(SqliteConnectOptions);
+
+impl managed::Manager for Readers {
+    type Type = SqliteConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> std::result::Result<SqliteConnection, sqlx::Error> {
+        SqliteConnection::connect_with(&self.0).await
+    }
+
+    /// A transaction that was left open is rolled back before the next query, and a file does not go away.
+    async fn recycle(
+        &self,
+        _: &mut SqliteConnection,
+        _: &managed::Metrics,
+    ) -> managed::RecycleResult<sqlx::Error> {
+        Ok(())
+    }
+}
+
+/// Opens the writer. Switching a new file to its write-ahead log does not wait for another process that does
+/// the same, so it is tried again.
+async fn connect(options: &SqliteConnectOptions, path: &Path) -> Result<SqlitePool> {
     let begun = Instant::now();
     loop {
-        match pool.clone().connect_with(options.clone()).await {
+        match SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await {
             Ok(pool) => return Ok(pool),
             Err(sqlx::Error::Database(error)) if is_busy(&*error) && begun.elapsed() < BUSY_TIMEOUT => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -156,7 +193,7 @@ impl IndexStore for SqliteStore {
     }
 
     async fn leftovers(&self, library: LibraryId, video: Option<VideoId>) -> Result<Vec<String>> {
-        read::leftovers(&self.readers, library, video).await
+        read::leftovers(&mut *self.reader().await?, library, video).await
     }
 
     async fn forget_leftovers(&self, library: LibraryId, files: &[String]) -> Result<()> {
@@ -164,15 +201,15 @@ impl IndexStore for SqliteStore {
     }
 
     async fn video(&self, library: LibraryId, video: VideoId) -> Result<Option<VideoRecord>> {
-        read::video(&self.readers, library, video).await
+        read::video(&mut *self.reader().await?, library, video).await
     }
 
     async fn videos(&self, library: LibraryId, page: Page) -> Result<(Vec<VideoRecord>, u64)> {
-        read::videos(&self.readers, library, page).await
+        read::videos(&mut *self.reader().await?, library, page).await
     }
 
     async fn indexed_video(&self, library: LibraryId, video: VideoId) -> Result<Option<IndexedVideo>> {
-        read::indexed_video(&self.readers, library, video).await
+        read::indexed_video(&mut *self.reader().await?, library, video).await
     }
 
     async fn search_text(
@@ -183,7 +220,7 @@ impl IndexStore for SqliteStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
-        words::search(&self.readers, library, channel, query, filter, limit).await
+        words::search(&mut *self.reader().await?, library, channel, query, filter, limit).await
     }
 
     async fn search_vectors(
@@ -194,7 +231,7 @@ impl IndexStore for SqliteStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
-        vectors::search(&self.readers, &self.codes, library, space, query, filter, limit).await
+        vectors::search(&mut *self.reader().await?, &self.codes, library, space, query, filter, limit).await
     }
 
     async fn search_tags(
@@ -204,15 +241,15 @@ impl IndexStore for SqliteStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<ScoredScene>> {
-        tags::search(&self.readers, library, tags, filter, limit).await
+        tags::search(&mut *self.reader().await?, library, tags, filter, limit).await
     }
 
     async fn scenes(&self, library: LibraryId, ids: &[SceneId]) -> Result<Vec<SceneRecord>> {
-        read::scenes(&self.readers, library, ids).await
+        read::scenes(&mut *self.reader().await?, library, ids).await
     }
 
     async fn scene_vectors(&self, library: LibraryId, scene: SceneId) -> Result<Vec<VectorRow>> {
-        read::scene_vectors(&self.readers, library, scene).await
+        read::scene_vectors(&mut *self.reader().await?, library, scene).await
     }
 
     async fn stage_video(&self, library: LibraryId, video: &IndexedVideo) -> Result<()> {
@@ -224,7 +261,7 @@ impl IndexStore for SqliteStore {
         library: LibraryId,
         video: VideoId,
     ) -> Result<Option<BTreeMap<String, String>>> {
-        staged::settings(&self.readers, library, video).await
+        staged::settings(&mut *self.reader().await?, library, video).await
     }
 
     async fn switch_staged(&self, library: LibraryId) -> Result<u64> {
@@ -232,7 +269,7 @@ impl IndexStore for SqliteStore {
     }
 
     async fn spaces(&self, library: LibraryId) -> Result<Vec<EmbedSpec>> {
-        read::spaces(&self.readers, library).await
+        read::spaces(&mut *self.reader().await?, library).await
     }
 
     async fn save_checkpoint(
@@ -253,7 +290,7 @@ impl IndexStore for SqliteStore {
         stage: Stage,
         key: &str,
     ) -> Result<Option<Vec<u8>>> {
-        read::checkpoint(&self.readers, library, video, stage, key).await
+        read::checkpoint(&mut *self.reader().await?, library, video, stage, key).await
     }
 
     async fn record_stage(&self, library: LibraryId, video: VideoId, record: &StageRecord) -> Result<()> {
@@ -261,6 +298,6 @@ impl IndexStore for SqliteStore {
     }
 
     async fn stages(&self, library: LibraryId, video: VideoId) -> Result<Vec<StageRecord>> {
-        read::stages(&self.readers, library, video).await
+        read::stages(&mut *self.reader().await?, library, video).await
     }
 }

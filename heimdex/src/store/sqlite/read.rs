@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{failed, library_bytes, unreadable, video_bytes, video_id};
 use crate::embed::{EmbedSpec, Vector};
@@ -66,7 +66,7 @@ fn record(row: &SqliteRow) -> Result<VideoRecord> {
 }
 
 pub(super) async fn video(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<VideoRecord>> {
@@ -74,19 +74,19 @@ pub(super) async fn video(
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(library_bytes(library))
         .bind(video_bytes(video))
-        .fetch_optional(pool)
+        .fetch_optional(reader)
         .await
         .map_err(failed("reading a video"))?;
     row.as_ref().map(record).transpose()
 }
 
 pub(super) async fn videos(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     page: Page,
 ) -> Result<(Vec<VideoRecord>, u64)> {
     let failed = failed("listing videos");
-    let mut tx = pool.begin().await.map_err(&failed)?;
+    let mut tx = reader.begin().await.map_err(&failed)?;
     let total: i64 = sqlx::query_scalar("SELECT count(*) FROM videos WHERE library_id = ?")
         .bind(library_bytes(library))
         .fetch_one(&mut *tx)
@@ -107,12 +107,12 @@ pub(super) async fn videos(
 }
 
 pub(super) async fn indexed_video(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<IndexedVideo>> {
     // One snapshot: parts of two indexes are never mixed.
-    let mut tx = pool.begin().await.map_err(failed("reading a video's index"))?;
+    let mut tx = reader.begin().await.map_err(failed("reading a video's index"))?;
     index_in(&mut tx, library, video).await
 }
 
@@ -186,7 +186,7 @@ fn vector(row: &SqliteRow) -> Result<VectorRow> {
 }
 
 pub(super) async fn scene_vectors(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     scene: SceneId,
 ) -> Result<Vec<VectorRow>> {
@@ -197,7 +197,7 @@ pub(super) async fn scene_vectors(
     .bind(library_bytes(library))
     .bind(video_bytes(scene.video))
     .bind(scene.ordinal)
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await
     .map_err(failed("reading vectors"))?;
     rows.iter().map(vector).collect()
@@ -228,54 +228,62 @@ pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 pub(super) async fn scenes(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     ids: &[SceneId],
 ) -> Result<Vec<SceneRecord>> {
     let failed = failed("reading scenes");
-    let mut tx = pool.begin().await.map_err(&failed)?;
-    let mut records = Vec::with_capacity(ids.len());
-    for id in ids {
-        let row = sqlx::query(
-            "SELECT s.ordinal, s.start_us, s.end_us, s.shot, s.speech, s.words, s.tags, v.title, v.source, v.duration_us
-             FROM scenes s JOIN videos v USING (library_id, video_id)
-             WHERE s.library_id = ? AND s.video_id = ? AND s.ordinal = ?",
-        )
-        .bind(library_bytes(library))
-        .bind(video_bytes(id.video))
-        .bind(id.ordinal)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(&failed)?;
-        let Some(row) = row else { continue };
-        let scene = scene(&row)?;
-        let keyframes = sqlx::query(
-            "SELECT time_us, shot, quality, thumbnail, picture FROM keyframes
-             WHERE library_id = ? AND video_id = ? AND shot = ? ORDER BY ordinal",
-        )
-        .bind(library_bytes(library))
-        .bind(video_bytes(id.video))
-        .bind(scene.shot)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(&failed)?;
-        let keyframes = keyframes.iter().map(keyframe).collect::<Result<Vec<_>>>()?;
-        records.push(SceneRecord {
-            id: *id,
-            keyframes: of_scene(keyframes, scene.span),
-            scene,
-            tags: parsed(&row, "tags")?,
-            video_title: get(&row, "title")?,
-            video_source: get(&row, "source")?,
-            video_duration: time(&row, "duration_us")?,
-        });
+    let asked: Vec<(String, u32)> =
+        ids.iter().map(|id| (id.video.0.simple().to_string(), id.ordinal)).collect();
+    let asked = super::json(&asked)?;
+    // One snapshot: a scene of one index is never given with keyframes of another.
+    let mut tx = reader.begin().await.map_err(&failed)?;
+    let mut all = Vec::new();
+    for sql in [
+        "SELECT asked.key AS place, s.ordinal, s.start_us, s.end_us, s.shot, s.speech, s.words, s.tags, v.title,
+                v.source, v.duration_us
+         FROM json_each(?2) asked
+         JOIN scenes s ON s.library_id = ?1 AND s.video_id = unhex(asked.value ->> 0)
+                      AND s.ordinal = asked.value ->> 1
+         JOIN videos v ON v.library_id = ?1 AND v.video_id = s.video_id
+         ORDER BY place",
+        "SELECT asked.key AS place, k.time_us, k.shot, k.quality, k.thumbnail, k.picture
+         FROM json_each(?2) asked
+         JOIN scenes s ON s.library_id = ?1 AND s.video_id = unhex(asked.value ->> 0)
+                      AND s.ordinal = asked.value ->> 1
+         JOIN keyframes k ON k.library_id = ?1 AND k.video_id = s.video_id AND k.shot = s.shot
+         ORDER BY place, k.ordinal",
+    ] {
+        let rows = sqlx::query(sql).bind(library_bytes(library)).bind(&asked).fetch_all(&mut *tx).await;
+        all.push(rows.map_err(&failed)?);
     }
-    Ok(records)
+    let [scenes, keyframes] = all.as_slice() else { return Ok(Vec::new()) };
+    let mut of_place: BTreeMap<i64, Vec<Keyframe>> = BTreeMap::new();
+    for row in keyframes {
+        of_place.entry(get(row, "place")?).or_default().push(keyframe(row)?);
+    }
+    scenes
+        .iter()
+        .map(|row| {
+            let place: i64 = get(row, "place")?;
+            let id = usize::try_from(place).ok().and_then(|place| ids.get(place));
+            let scene = scene(row)?;
+            Ok(SceneRecord {
+                id: *id.ok_or_else(|| Error::store("reading scenes", "a row that was not asked for"))?,
+                keyframes: of_scene(of_place.remove(&place).unwrap_or_default(), scene.span),
+                scene,
+                tags: parsed(row, "tags")?,
+                video_title: get(row, "title")?,
+                video_source: get(row, "source")?,
+                video_duration: time(row, "duration_us")?,
+            })
+        })
+        .collect()
 }
 
 /// Files that no index names any more: of one video, or of all that are gone.
 pub(super) async fn leftovers(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: Option<VideoId>,
 ) -> Result<Vec<String>> {
@@ -286,26 +294,26 @@ pub(super) async fn leftovers(
     )
     .bind(library_bytes(library))
     .bind(video.map(video_bytes))
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await
     .map_err(failed("reading files to delete"))
 }
 
-pub(super) async fn spaces(pool: &SqlitePool, library: LibraryId) -> Result<Vec<EmbedSpec>> {
+pub(super) async fn spaces(reader: &mut SqliteConnection, library: LibraryId) -> Result<Vec<EmbedSpec>> {
     let rows = sqlx::query(
         "SELECT spec FROM spaces s WHERE library_id = ? AND active
          AND EXISTS (SELECT 1 FROM codes c WHERE c.library_id = s.library_id AND c.space_id = s.space_id)
          ORDER BY space",
     )
     .bind(library_bytes(library))
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await
     .map_err(failed("reading embedding spaces"))?;
     rows.iter().map(|row| parsed(row, "spec")).collect()
 }
 
 pub(super) async fn checkpoint(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: VideoId,
     stage: Stage,
@@ -318,13 +326,13 @@ pub(super) async fn checkpoint(
     .bind(video_bytes(video))
     .bind(stage.as_str())
     .bind(key)
-    .fetch_optional(pool)
+    .fetch_optional(reader)
     .await
     .map_err(failed("reading a stage's output"))
 }
 
 pub(super) async fn stages(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: VideoId,
 ) -> Result<Vec<StageRecord>> {
@@ -334,7 +342,7 @@ pub(super) async fn stages(
     )
     .bind(library_bytes(library))
     .bind(video_bytes(video))
-    .fetch_all(pool)
+    .fetch_all(reader)
     .await
     .map_err(failed("reading stages"))?;
     rows.iter()

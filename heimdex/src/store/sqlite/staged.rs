@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::write::{Tx, forget_checkpoints};
 use super::{failed, json as text, library_bytes, tags, unreadable, vectors, video_bytes, video_id};
@@ -58,7 +58,7 @@ async fn forget(tx: &mut Tx<'_>, library: LibraryId, video: VideoId) -> Result<(
 }
 
 pub(super) async fn settings(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     video: VideoId,
 ) -> Result<Option<BTreeMap<String, String>>> {
@@ -66,7 +66,7 @@ pub(super) async fn settings(
         sqlx::query_scalar("SELECT settings FROM staged WHERE library_id = ? AND video_id = ?")
             .bind(library_bytes(library))
             .bind(video_bytes(video))
-            .fetch_optional(pool)
+            .fetch_optional(reader)
             .await
             .map_err(failed("reading what is staged"))?;
     settings.map(|settings| serde_json::from_str(&settings).map_err(unreadable("settings"))).transpose()

@@ -1,7 +1,7 @@
 //! Scenes by what they show.
 
 use serde_json::{Value, json};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection};
 
 use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows};
@@ -34,14 +34,14 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn search(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     tags: &[String],
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<ScoredScene>> {
     let failed = failed("searching tags");
-    let allowed = allowed_videos(pool, library, filter).await?;
+    let allowed = allowed_videos(reader, library, filter).await?;
     let (start, end) = bounds(filter.within);
     let sql = format!(
         "SELECT video_id, ordinal, sum(score) AS score FROM (
@@ -62,7 +62,7 @@ pub(super) async fn search(
         .bind(end)
         .bind(wanted(filter)?)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(pool)
+        .fetch_all(reader)
         .await
         .map_err(&failed)?;
     let mut found = Vec::with_capacity(rows.len());

@@ -26,7 +26,7 @@ async fn a_database_of_another_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     sqlx::query("CREATE TABLE videos (name TEXT)").execute(&pool).await.unwrap();
     pool.close().await;
     let before = std::fs::read(&path).unwrap();
@@ -97,7 +97,7 @@ async fn no_words_stay_behind() {
     }
     let rows = async || -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM text_index_1_docsize")
-            .fetch_one(&store.readers)
+            .fetch_one(&mut *store.reader().await.unwrap())
             .await
             .unwrap()
     };
@@ -189,8 +189,10 @@ async fn a_killed_writer_leaves_whole_videos() {
         for video in videos {
             assert_eq!(store.indexed_video(library, video.id).await.unwrap().unwrap().scenes.len(), 200);
         }
-        let check: String =
-            sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.readers).await.unwrap();
+        let check: String = sqlx::query_scalar("PRAGMA integrity_check")
+            .fetch_one(&mut *store.reader().await.unwrap())
+            .await
+            .unwrap();
         assert_eq!(check, "ok");
         store.close().await;
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection};
 
 use super::cache::CodeCache;
 use super::codes::{CodeRow, Codes, QueryCodes};
@@ -117,6 +117,9 @@ pub(super) async fn insert_space(
     Ok(())
 }
 
+/// Rows that are worth a thread: some tenths of a millisecond.
+const ROWS_A_THREAD: usize = 4096;
+
 /// A row that may be among the best.
 struct Contender {
     video: VideoId,
@@ -124,7 +127,7 @@ struct Contender {
 }
 
 pub(super) async fn search(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     cache: &CodeCache,
     library: LibraryId,
     space: &str,
@@ -132,13 +135,13 @@ pub(super) async fn search(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<ScoredScene>> {
-    let allowed = allowed_videos(pool, library, filter).await?;
-    let tagged = tagged_scenes(pool, library, filter).await?.map(Arc::new);
+    let allowed = allowed_videos(reader, library, filter).await?;
+    let tagged = tagged_scenes(reader, library, filter).await?.map(Arc::new);
     // A video replaced between the scan and the reading of its vectors would be missed.
     let mut attempts = 3;
     loop {
         attempts -= 1;
-        let codes = cache.current(pool, library, space).await?;
+        let codes = cache.current(reader, library, space).await?;
         if codes.dim != query.dim() {
             let message =
                 format!("the query has {} dimensions, space {space} has {}", query.dim(), codes.dim);
@@ -146,7 +149,8 @@ pub(super) async fn search(
         }
         let (within, values) = (filter.within, query.as_slice().to_vec());
         let (allowed, tagged) = (allowed.clone(), tagged.clone());
-        let contenders = tokio::task::spawn_blocking(move || {
+        let few = codes.rows() <= ROWS_A_THREAD;
+        let scan = move || {
             let videos: Vec<(VideoId, Arc<Codes>)> = codes
                 .videos
                 .iter()
@@ -154,10 +158,15 @@ pub(super) async fn search(
                 .map(|(video, codes)| (*video, Arc::clone(codes)))
                 .collect();
             contenders(&videos, &QueryCodes::of(&values), Which { within, tagged: tagged.as_deref() }, limit)
-        })
-        .await
-        .map_err(|e| Error::store("scanning vectors", e))?;
-        let (found, whole) = rank(pool, query.as_slice(), contenders, limit).await?;
+        };
+        let contenders = if few {
+            // Done before another thread has woken up.
+            scan()
+        } else {
+            let scanned = tokio::task::spawn_blocking(scan).await;
+            scanned.map_err(|e| Error::store("scanning vectors", e))?
+        };
+        let (found, whole) = rank(reader, query.as_slice(), contenders, limit).await?;
         if whole || attempts == 0 {
             return Ok(found);
         }
@@ -191,7 +200,11 @@ fn contenders(
     if limit == 0 || rows == 0 {
         return Vec::new();
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(rows.div_ceil(4096));
+    let threads = match rows.div_ceil(ROWS_A_THREAD) {
+        1 => 1,
+        // Asking costs the reading of files.
+        most => std::thread::available_parallelism().map_or(1, usize::from).min(most),
+    };
     let parts = videos.chunks(videos.len().div_ceil(threads));
     let scanned: Vec<Scan> = std::thread::scope(|scope| {
         let others: Vec<_> =
@@ -246,7 +259,7 @@ impl Scan {
 
 /// Scores contenders in full precision, each scene by its best row; and whether all were still there.
 async fn rank(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     query: &[f32],
     contenders: Vec<Contender>,
     limit: usize,
@@ -260,7 +273,7 @@ async fn rank(
             "SELECT vector_id, vector FROM vectors WHERE vector_id IN (SELECT value FROM json_each(?))",
         )
         .bind(super::json(&ids)?)
-        .fetch_all(pool)
+        .fetch_all(&mut *reader)
         .await
         .map_err(&failed)?;
         let mut scores: HashMap<i64, f32> = HashMap::with_capacity(rows.len());

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use sqlx::{Row, Sqlite, SqliteExecutor, SqlitePool};
+use sqlx::{Row, Sqlite, SqliteConnection, SqliteExecutor};
 
 use super::filter::{allowed_videos, bounds, listed};
 use super::write::{Tx, insert_rows, last_id};
@@ -137,7 +137,7 @@ fn match_expression(channel: &str, query: &TextQuery) -> Option<String> {
 }
 
 pub(super) async fn search(
-    pool: &SqlitePool,
+    reader: &mut SqliteConnection,
     library: LibraryId,
     channel: &str,
     query: &TextQuery,
@@ -148,14 +148,14 @@ pub(super) async fn search(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let videos = allowed_videos(pool, library, filter).await?;
-    let Some(table) = table(pool, library).await? else { return Ok(Vec::new()) };
+    let videos = allowed_videos(reader, library, filter).await?;
+    let Some(table) = table(&mut *reader, library).await? else { return Ok(Vec::new()) };
     let tags = (!filter.tags.is_empty()).then(|| tags::wanted(filter)).transpose()?;
     let from = From { table, library, videos, within: filter.within, tags };
     // Equal scores are ordered by scene, so a group of them must not be cut in the middle.
     let mut depth = limit + 64;
     loop {
-        let mut found = ranked(pool, &expression, &from, depth).await?;
+        let mut found = ranked(reader, &expression, &from, depth).await?;
         let full = found.len() >= depth;
         found.sort_by(best_first);
         let cut_in_a_tie = full && found[limit - 1].score <= found[found.len() - 1].score;
@@ -188,7 +188,12 @@ struct From {
 }
 
 /// The `depth` best rows. Values never become part of the SQL.
-async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) -> Result<Vec<ScoredScene>> {
+async fn ranked(
+    reader: &mut SqliteConnection,
+    expression: &str,
+    from: &From,
+    depth: usize,
+) -> Result<Vec<ScoredScene>> {
     let From { table, library, videos, within, tags } = from;
     let scene = scene_of(tags.is_some());
     let (start, end) = bounds(*within);
@@ -216,7 +221,7 @@ async fn ranked(pool: &SqlitePool, expression: &str, from: &From, depth: usize) 
         .bind(listed(videos.as_ref())?)
         .bind(library_bytes(*library))
         .bind(tags)
-        .fetch_all(pool)
+        .fetch_all(reader)
         .await
         .map_err(failed("searching words"))?;
     let mut found = Vec::with_capacity(rows.len());

@@ -1,0 +1,105 @@
+//! Element-wise functions as straight-line arithmetic, so that they run as wide as the machine allows.
+//!
+//! Exponential: range reduction and the polynomial of Cephes `expf`, within 3e-7 of the exact value.
+
+use multiversion::multiversion;
+
+/// e^x; 0 far below, finite far above.
+// Compiled anew, for more than the least machine, into each function that calls it.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    /// Added to a float of less than 2^22, it rounds it, and leaves it in the last bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-87.0, 88.0);
+    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    // ln 2 in two parts, so that the product with n is exact.
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
+    let p = 1.987_569_1e-4_f32
+        .mul_add(r, 1.398_2e-3)
+        .mul_add(r, 8.333_452e-3)
+        .mul_add(r, 4.166_579_6e-2)
+        .mul_add(r, 0.166_666_66)
+        .mul_add(r, 0.5);
+    let e = (r * r).mul_add(p, r) + 1.0;
+    // Not by a cast to an integer: those of Rust saturate, which is done one by one.
+    e * f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
+}
+
+/// `x Φ(x)` by its tanh formula.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn gelu_tanh(values: &mut [f32]) {
+    /// √(2/π), twice: tanh(y) = 1 - 2 / (e^2y + 1).
+    const SCALE: f32 = 2.0 * 0.797_884_6;
+    for value in values {
+        let x = *value;
+        let inner = SCALE * x * (0.044_715 * x).mul_add(x, 1.0);
+        *value = x - x / (exp(inner) + 1.0);
+    }
+}
+
+/// Turns a row of scores, each times `scale`, which is not negative, into weights that sum to 1.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn softmax(row: &mut [f32], scale: f32) {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (chunks, rest) = row.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *value);
+        }
+    }
+    let highest = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b));
+    let mut sums = [0.0_f32; 16];
+    let (chunks, rest) = row.as_chunks_mut::<16>();
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *value = exp((*value - highest) * scale);
+            *sum += *value;
+        }
+    }
+    let mut sum: f32 = sums.iter().sum();
+    for value in rest {
+        *value = exp((*value - highest) * scale);
+        sum += *value;
+    }
+    let share = 1.0 / sum;
+    for value in row {
+        *value *= share;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_is_near() {
+        for i in -8700..=8800 {
+            let x = i as f32 / 100.0;
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - exact).abs() < 3e-7 * exact, "{x}");
+        }
+        assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(1000.0).is_finite());
+    }
+
+    #[test]
+    fn softmax_sums_to_one() {
+        for n in [1, 15, 16, 17, 77, 729] {
+            let scores: Vec<f32> = (0..n).map(|i| (i * 37 % 101) as f32 / 7.0 - 5.0).collect();
+            for scale in [1.0, 0.125] {
+                let mut weights = scores.clone();
+                softmax(&mut weights, scale);
+                let exp = |score: &f32| (f64::from(*score) * f64::from(scale)).exp();
+                let sum: f64 = scores.iter().map(exp).sum();
+                for (score, weight) in scores.iter().zip(weights) {
+                    assert!((f64::from(weight) - exp(score) / sum).abs() < 1e-6, "{n}");
+                }
+            }
+        }
+        let mut masked = [1.0, f32::NEG_INFINITY, 1.0];
+        softmax(&mut masked, 1.0);
+        assert!(masked[1] < 1e-30 && (masked[0] - 0.5).abs() < 1e-6);
+    }
+}
