@@ -8,7 +8,6 @@ mod decode;
 mod device;
 mod header;
 mod model;
-mod products;
 mod silero;
 mod words;
 

@@ -1,25 +1,24 @@
-//! Products of matrices as ggml describes them, in 32-bit floats on all cores.
+//! Products of matrices as ggml describes them, on all cores.
 //!
 //! The left matrix may be of any type of ggml's: it is read block by block, so that what is converted stays
-//! in the cache of the core that multiplies it and memory does not grow with the model.
-
-use std::ffi::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! in the cache of the core that multiplies it and memory does not grow with the model. Products are of
+//! 32-bit floats; of 8-bit integers where [`eight_bits`](super::eight_bits) has them.
 
 use gemm::{Parallelism, gemm};
-use rayon::prelude::*;
 use whisper_rs::whisper_rs_sys as sys;
 
+#[cfg(target_arch = "x86_64")]
+use super::eight_bits::{Columns, Format, Kernel, Panels};
+use super::tensors::{View, is_of_floats, share, to_floats};
+
 /// Products with a shorter side, such as those of single tokens, are left to ggml.
-const SHORTEST: i64 = 32;
+pub(super) const SHORTEST: i64 = 32;
 
 /// Rows of the left matrix that are converted and multiplied at once.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 /// Values of a right matrix that are converted, all at once: more than those of any convolution.
 const MOST_CONVERTED: i64 = 1 << 23;
-
-const FLOAT: usize = size_of::<f32>();
 
 /// Whether [`multiply`] computes this operation.
 ///
@@ -29,12 +28,6 @@ pub(super) unsafe fn fits(product: &sys::ggml_tensor) -> bool {
     // SAFETY: by contract.
     let (left, right) = unsafe { (product.src[0].as_ref(), product.src[1].as_ref()) };
     let (Some(left), Some(right)) = (left, right) else { return false };
-    // Whether elements lie beside each other, and rows at a distance of whole ones.
-    let floats = |t: &sys::ggml_tensor| {
-        t.type_ == sys::ggml_type_GGML_TYPE_F32
-            && t.nb[0] == FLOAT
-            && t.nb.iter().all(|step| step % FLOAT == 0)
-    };
     let beside = |t: &sys::ggml_tensor| {
         // SAFETY: a function of numbers.
         t.nb[0] == unsafe { sys::ggml_type_size(t.type_) } && to_floats(t.type_).is_some()
@@ -42,10 +35,54 @@ pub(super) unsafe fn fits(product: &sys::ggml_tensor) -> bool {
     let converted = right.type_ == sys::ggml_type_GGML_TYPE_F16
         && beside(right)
         && right.ne.iter().product::<i64>() <= MOST_CONVERTED;
-    let reads = (floats(left) || beside(left)) && (floats(right) || converted);
+    let reads = (is_of_floats(left) || beside(left)) && (is_of_floats(right) || converted);
     let large = [left.ne[0], left.ne[1], right.ne[1]].iter().all(|length| *length >= SHORTEST);
     let repeats = (2..4).all(|i| left.ne[i] > 0 && right.ne[i] % left.ne[i] == 0);
-    product.op == sys::ggml_op_GGML_OP_MUL_MAT && large && repeats && reads && floats(product)
+    product.op == sys::ggml_op_GGML_OP_MUL_MAT && large && repeats && reads && is_of_floats(product)
+}
+
+/// The lengths of a product: of its sums, its rows, columns, matrices and batches.
+#[derive(Clone, Copy)]
+struct Shape {
+    inner: usize,
+    rows: usize,
+    columns: usize,
+    matrices: usize,
+    batches: usize,
+    /// How often each left matrix and batch is used.
+    repeat: [usize; 2],
+}
+
+impl Shape {
+    fn of(left: &sys::ggml_tensor, right: &sys::ggml_tensor) -> Self {
+        let [inner, rows, ..] = left.ne.map(|n| n as usize);
+        let [_, columns, matrices, batches] = right.ne.map(|n| n as usize);
+        let repeat = [2, 3].map(|i| (right.ne[i] / left.ne[i]) as usize);
+        Self { inner, rows, columns, matrices, batches, repeat }
+    }
+
+    /// Blocks of rows, of all matrices.
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(BLOCK) * self.matrices * self.batches
+    }
+
+    fn block(&self, number: usize) -> Block {
+        let blocks = self.rows.div_ceil(BLOCK);
+        let first = number % blocks * BLOCK;
+        let (matrix, batch) = (number / blocks % self.matrices, number / blocks / self.matrices);
+        let left = [matrix / self.repeat[0], batch / self.repeat[1]];
+        Block { first, count: BLOCK.min(self.rows - first), matrix, batch, left }
+    }
+}
+
+/// Some rows of a matrix.
+struct Block {
+    first: usize,
+    count: usize,
+    matrix: usize,
+    batch: usize,
+    /// Matrix and batch of the left side.
+    left: [usize; 2],
 }
 
 /// Computes `product[j][i] = Σ left[i][k] · right[j][k]` for each of its matrices; the left ones are repeated
@@ -56,133 +93,122 @@ pub(super) unsafe fn fits(product: &sys::ggml_tensor) -> bool {
 pub(super) unsafe fn multiply(product: &sys::ggml_tensor, threads: usize) {
     // SAFETY: `fits` has seen both.
     let (left, right) = unsafe { (&*product.src[0], &*product.src[1]) };
-    let [inner, rows, ..] = left.ne.map(|n| n as usize);
-    let [_, columns, matrices, batches] = right.ne.map(|n| n as usize);
-    let repeat = [2, 3].map(|i| (right.ne[i] / left.ne[i]) as usize);
-    let blocks = rows.div_ceil(BLOCK);
+    let shape = Shape::of(left, right);
+    #[cfg(target_arch = "x86_64")]
+    if is_of_floats(right)
+        && let (Some(kernel), Some(format)) = (Kernel::of_this_machine(), Format::of(left.type_))
+    {
+        let (left, right, product) = (View::of(left), View::of(right), View::of(product));
+        // SAFETY: by contract.
+        unsafe { integers((kernel, format), shape, &left, &right, &product, threads) };
+        return;
+    }
+    // SAFETY: by contract.
+    unsafe { floats(shape, left, right, &View::of(product), threads) };
+}
+
+/// By 8-bit integers: `left` is of that format, `right` of floats.
+///
+/// # Safety
+/// The data is in memory as the shape and the views describe it.
+#[cfg(target_arch = "x86_64")]
+unsafe fn integers(
+    (kernel, format): (Kernel, Format),
+    shape: Shape,
+    left: &View,
+    right: &View,
+    product: &View,
+    threads: usize,
+) {
+    let Shape { inner, columns, matrices, batches, .. } = shape;
+    let all: Vec<Columns> = (0..matrices * batches)
+        .map(|number| {
+            let (matrix, batch) = (number % matrices, number / matrices);
+            // SAFETY: by contract each column is there.
+            Columns::quantize(kernel, columns, inner, threads, |column| unsafe {
+                right.row(column, matrix, batch, inner)
+            })
+        })
+        .collect();
+    let scratch = || Panels::new(inner);
+    share(threads, shape.blocks(), scratch, |panels, number| {
+        let Block { first, count, matrix, batch, left: [of_left, batch_of_left] } = shape.block(number);
+        // SAFETY: by contract each row is there, and the block of the result; no other task writes to it.
+        unsafe {
+            panels.fill(kernel, format, count, |row| left.at(first + row, of_left, batch_of_left).cast());
+            let to = product.at(0, matrix, batch).cast::<f32>().add(first);
+            panels.multiply(kernel, &all[matrix + batch * matrices], to, product.floats());
+        }
+    });
+}
+
+/// By 32-bit floats.
+///
+/// # Safety
+/// The data is in memory as the tensors describe it.
+unsafe fn floats(
+    shape: Shape,
+    left: &sys::ggml_tensor,
+    right: &sys::ggml_tensor,
+    product: &View,
+    threads: usize,
+) {
+    let Shape { inner, rows, columns, matrices, batches, .. } = shape;
     let (convert_left, convert_right) = (to_floats(left.type_), to_floats(right.type_));
-    let (left, product, mut right) = (View::of(left), View::of(product), View::of(right));
-    let mut right_converted = Vec::new();
+    let (left, mut right) = (View::of(left), View::of(right));
+    let mut converted;
     if let Some(convert) = convert_right {
-        right_converted.resize(inner * columns * matrices * batches, 0.0_f32);
-        for (row, values) in right_converted.chunks_exact_mut(inner).enumerate() {
+        converted = vec![0.0_f32; inner * columns * matrices * batches];
+        for (row, values) in converted.chunks_exact_mut(inner).enumerate() {
             let (column, matrix, batch) = (row % columns, row / columns % matrices, row / columns / matrices);
             // SAFETY: by contract each row is there; `values` has room for one.
             unsafe { convert(right.at(column, matrix, batch), values.as_mut_ptr(), inner as i64) };
         }
-        let steps = [inner, inner * columns, inner * columns * matrices].map(|step| step * FLOAT);
-        right = View { data: right_converted.as_mut_ptr().cast(), steps };
+        right = View::whole(&mut converted, inner, columns, matrices);
     }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let (left, right, product) = (&left, &right, &product);
-        let mut converted = vec![0.0_f32; if convert_left.is_some() { BLOCK.min(rows) * inner } else { 0 }];
-        loop {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            if task >= blocks * matrices * batches {
-                break;
-            }
-            let (first, matrix, batch) =
-                (task % blocks * BLOCK, task / blocks % matrices, task / blocks / matrices);
-            let count = BLOCK.min(rows - first);
-            let (of_left, batch_of_left) = (matrix / repeat[0], batch / repeat[1]);
-            // SAFETY: by contract the strides stay inside the data that each tensor describes, and no two
-            // tasks write to the same rows of the same matrix.
-            unsafe {
-                let (block, step) = match convert_left {
-                    Some(convert) => {
-                        for (row, values) in converted.chunks_exact_mut(inner).take(count).enumerate() {
-                            let from = left.at(first + row, of_left, batch_of_left);
-                            convert(from, values.as_mut_ptr(), inner as i64);
-                        }
-                        (converted.as_ptr(), inner)
+    let scratch = || vec![0.0_f32; if convert_left.is_some() { BLOCK.min(rows) * inner } else { 0 }];
+    share(threads, shape.blocks(), scratch, |converted, number| {
+        let Block { first, count, matrix, batch, left: [of_left, batch_of_left] } = shape.block(number);
+        // SAFETY: by contract the strides stay inside the data that each tensor describes, and no two tasks
+        // write to the same rows of the same matrix.
+        unsafe {
+            let (block, step) = match convert_left {
+                Some(convert) => {
+                    for (row, values) in converted.chunks_exact_mut(inner).take(count).enumerate() {
+                        let from = left.at(first + row, of_left, batch_of_left);
+                        convert(from, values.as_mut_ptr(), inner as i64);
                     }
-                    None => {
-                        (left.at(first, of_left, batch_of_left).cast::<f32>().cast_const(), left.floats())
-                    }
-                };
-                gemm(
-                    columns,
-                    count,
-                    inner,
-                    product.at(0, matrix, batch).cast::<f32>().add(first),
-                    1,
-                    product.floats() as isize,
-                    false,
-                    right.at(0, matrix, batch).cast::<f32>(),
-                    1,
-                    right.floats() as isize,
-                    block,
-                    step as isize,
-                    1,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                );
-            }
+                    (converted.as_ptr(), inner)
+                }
+                None => (left.at(first, of_left, batch_of_left).cast::<f32>().cast_const(), left.floats()),
+            };
+            gemm(
+                columns,
+                count,
+                inner,
+                product.at(0, matrix, batch).cast::<f32>().add(first),
+                1,
+                product.floats() as isize,
+                false,
+                right.at(0, matrix, batch).cast::<f32>(),
+                1,
+                right.floats() as isize,
+                block,
+                step as isize,
+                1,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
         }
-    };
-    if threads > 1 {
-        (0..threads).into_par_iter().with_max_len(1).for_each(|_| work());
-    } else {
-        work();
-    }
-}
-
-/// Where matrices lie.
-struct View {
-    data: *mut c_void,
-    /// Bytes to the next row, matrix and batch.
-    steps: [usize; 3],
-}
-
-// SAFETY: `multiply` only reads what is behind the factors, and each of its tasks writes to its own part of
-// the product.
-unsafe impl Sync for View {}
-
-impl View {
-    fn of(tensor: &sys::ggml_tensor) -> Self {
-        let [_, row, matrix, batch] = tensor.nb;
-        Self { data: tensor.data, steps: [row, matrix, batch] }
-    }
-
-    /// The beginning of a row.
-    ///
-    /// # Safety
-    /// It is there.
-    unsafe fn at(&self, row: usize, matrix: usize, batch: usize) -> *mut c_void {
-        // SAFETY: by contract.
-        unsafe { self.data.byte_add(row * self.steps[0] + matrix * self.steps[1] + batch * self.steps[2]) }
-    }
-
-    /// Floats to the next row.
-    fn floats(&self) -> usize {
-        self.steps[0] / FLOAT
-    }
-}
-
-type ToFloats = unsafe extern "C" fn(*const c_void, *mut f32, i64);
-
-/// Makes floats of a row of a type; `None` where it is of floats, or nothing can.
-fn to_floats(kind: sys::ggml_type) -> Option<ToFloats> {
-    if kind == sys::ggml_type_GGML_TYPE_F16 {
-        // That of the processor, which has an instruction for it.
-        return Some(halves);
-    }
-    // SAFETY: there are traits of every type that a tensor can have.
-    unsafe { sys::ggml_get_type_traits(kind).as_ref() }.and_then(|traits| traits.to_float)
-}
-
-unsafe extern "C" fn halves(from: *const c_void, to: *mut f32, count: i64) {
-    // SAFETY: by the contract of `ToFloats`.
-    unsafe { sys::ggml_cpu_fp16_to_fp32(from.cast(), to, count) };
+    });
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Every type of weights and every layout that whisper.cpp multiplies, against the sum itself.
@@ -194,6 +220,7 @@ mod tests {
             sys::ggml_type_GGML_TYPE_Q8_0,
             sys::ggml_type_GGML_TYPE_Q5_1,
             sys::ggml_type_GGML_TYPE_Q5_0,
+            sys::ggml_type_GGML_TYPE_Q4_0,
         ];
         // Rows of the left, columns, length of the sums, matrices of either.
         let shapes = [(32, 32, 32, 1, 1), (200, 61, 96, 1, 1), (130, 150, 64, 2, 4), (64, 150, 160, 3, 3)];
@@ -242,7 +269,10 @@ mod tests {
                     sys::ggml_new_tensor_4d(context, half, inner, columns, rights, 1)
                 }
             };
-            let right_values = fill(&*right, 2);
+            let mut right_values = fill(&*right, 2);
+            if right_kind != Right::Halves {
+                as_multiplied(kind, &mut right_values);
+            }
             let heads = right_kind == Right::Heads;
             let right = if heads { sys::ggml_permute(context, right, 0, 2, 1, 3) } else { right };
             let product = sys::ggml_mul_mat(context, left, right);
@@ -269,11 +299,25 @@ mod tests {
         }
     }
 
+    /// The values of the right side as they are multiplied with weights of few bits, where the machine has the
+    /// instructions: in blocks of 32 with a scale.
+    fn as_multiplied(kind: sys::ggml_type, values: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if Kernel::of_this_machine().is_some() && Format::of(kind).is_some() {
+            for block in values.chunks_exact_mut(32) {
+                let largest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+                for value in block {
+                    *value = (*value * (127.0 / largest)).round_ties_even() * (largest / 127.0);
+                }
+            }
+        }
+    }
+
     /// Fills a tensor with values between -1 and 1, and gives them as its type keeps them.
     ///
     /// # Safety
     /// Its data is there and lies in one piece.
-    unsafe fn fill(tensor: &sys::ggml_tensor, mut seed: u32) -> Vec<f32> {
+    pub(in super::super) unsafe fn fill(tensor: &sys::ggml_tensor, mut seed: u32) -> Vec<f32> {
         let mut next = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as f32 / (1 << 23) as f32 - 1.0

@@ -1,4 +1,4 @@
-//! [`products`](super::products) as a device of ggml's.
+//! What takes most of the encoder's time, as a device of ggml's.
 //!
 //! ggml's own products on the processor are made for one token at a time; in the encoder, with 1,500
 //! columns, ours are several times as fast. ggml asks each device that a program adds which operations it
@@ -6,13 +6,18 @@
 //!
 //! Layouts: `ggml-backend-impl.h` of ggml 0.9.5, version 2 of its interface. Another ggml gets no device.
 
+mod attention;
+#[cfg(target_arch = "x86_64")]
+mod eight_bits;
+mod products;
+mod rows;
+mod tensors;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use whisper_rs::whisper_rs_sys as sys;
-
-use super::products;
 
 /// The ggml whose layouts these are.
 const KNOWN: &CStr = c"0.9.5";
@@ -253,7 +258,7 @@ unsafe extern "C" fn reaches(_: *mut Device, buffers: sys::ggml_backend_buffer_t
 
 unsafe extern "C" fn takes(_: *mut Device, operation: *const sys::ggml_tensor) -> bool {
     // SAFETY: ggml asks about a tensor.
-    unsafe { is_view(&*operation) || products::fits(&*operation) }
+    unsafe { is_view(&*operation) || products::fits(&*operation) || rows::fits(&*operation) }
 }
 
 /// Other views of the same data: nothing is computed.
@@ -272,11 +277,23 @@ unsafe extern "C" fn compute(backend: *mut Backend, graph: *mut sys::ggml_cgraph
     // SAFETY: the graph holds only operations that `takes` took, and their data is in memory.
     unsafe {
         let threads = (*(*backend).context).load(Ordering::Relaxed);
-        for i in 0..sys::ggml_graph_n_nodes(graph) {
-            let operation = &*sys::ggml_graph_node(graph, i);
-            if !is_view(operation) {
-                products::multiply(operation, threads);
+        let nodes = (0..sys::ggml_graph_n_nodes(graph)).map(|i| &*sys::ggml_graph_node(graph, i));
+        let operations: Vec<_> = nodes.filter(|node| !is_view(node)).collect();
+        let mut rest = operations.as_slice();
+        while let [first, after @ ..] = rest {
+            if let [scores, weights, sums, after @ ..] = rest
+                && attention::fits(scores, weights, sums)
+            {
+                attention::attend(scores, weights, sums, threads);
+                rest = after;
+                continue;
             }
+            if rows::fits(first) {
+                rows::compute(first, threads);
+            } else {
+                products::multiply(first, threads);
+            }
+            rest = after;
         }
     }
     sys::ggml_status_GGML_STATUS_SUCCESS
