@@ -81,7 +81,7 @@ pub async fn login(app: &App, from: IpAddr, credentials: &Credentials) -> Answer
 /// When the token is unknown, used, or its session has ended.
 pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
     // Session, user, whether the token is used, and too long ago, whether all is good; address and age of the
-    // account.
+    // account. By the clock: of two that come at once, the second began before the first used the token.
     type Found = (Uuid, Uuid, bool, bool, bool, Option<String>, DateTime<Utc>);
 
     let refused = || Problem::unauthorized("the refresh token is not valid any more; sign in again");
@@ -90,7 +90,7 @@ pub async fn refresh(app: &App, from: IpAddr, token: &str) -> Answer<Session> {
     let mut tx = app.pool.begin().await?;
     let found: Option<Found> = sqlx::query_as(
         "SELECT s.session_id, s.user_id, t.used_at IS NOT NULL,
-                coalesce(t.used_at <= now() - make_interval(secs => $2), false),
+                coalesce(t.used_at <= clock_timestamp() - make_interval(secs => $2), false),
                 t.expires_at > now() AND s.revoked_at IS NULL, u.email, u.created_at
          FROM server.refresh_tokens t JOIN server.sessions s USING (session_id) JOIN server.users u USING (user_id)
          WHERE t.token_hash = $1 FOR UPDATE OF t, s",
