@@ -93,7 +93,7 @@ impl SqliteStore {
 /// Opens readers as they are needed.
 ///
 /// They do not wait in a pool of sqlx's, which asks each connection whether it still works when it is given
-/// back, on another thread: that took more than the queries of a search.
+/// back, on another thread: that was half of the switches between threads in a search.
 #[derive(Debug)]
 struct Readers(SqliteConnectOptions);
 

@@ -3,11 +3,10 @@
 //! As three operations, the scores of all queries go to memory and come back twice: 70 MB a layer of the
 //! smallest models. So many queries at once as stay in the cache of a core save that.
 
-use gemm::{Parallelism, gemm};
 use whisper_rs::whisper_rs_sys as sys;
 
 use super::rows::of_softmax;
-use super::tensors::{View, is_of_floats, share, to_floats};
+use super::tensors::{View, is_of_floats, product, share, to_floats};
 use super::{products, rows};
 use crate::math::softmax;
 
@@ -132,42 +131,6 @@ impl Factor {
             unsafe { convert(self.view.at(row, matrix, batch), values.as_mut_ptr(), self.inner as i64) };
         }
         (scratch.as_ptr(), self.inner)
-    }
-}
-
-/// `to[j][i] = Σ left[i][k] · right[j][k]` of `(columns, rows, inner)`, each with the floats to its next row.
-///
-/// # Safety
-/// All of it is there, and nobody else has `to`.
-unsafe fn product(
-    (columns, rows, inner): (usize, usize, usize),
-    to: (*mut f32, usize),
-    right: (*const f32, usize),
-    left: (*const f32, usize),
-) {
-    // SAFETY: by contract.
-    unsafe {
-        gemm(
-            columns,
-            rows,
-            inner,
-            to.0,
-            1,
-            to.1 as isize,
-            false,
-            right.0,
-            1,
-            right.1 as isize,
-            left.0,
-            left.1 as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
     }
 }
 

@@ -4,12 +4,11 @@
 //! in the cache of the core that multiplies it and memory does not grow with the model. Products are of
 //! 32-bit floats; of 8-bit integers where [`eight_bits`](super::eight_bits) has them.
 
-use gemm::{Parallelism, gemm};
 use whisper_rs::whisper_rs_sys as sys;
 
 #[cfg(target_arch = "x86_64")]
 use super::eight_bits::{Columns, Format, Kernel, Panels};
-use super::tensors::{View, is_of_floats, share, to_floats};
+use super::tensors::{self, View, is_of_floats, share, to_floats};
 
 /// Products with a shorter side, such as those of single tokens, are left to ggml.
 pub(super) const SHORTEST: i64 = 32;
@@ -182,26 +181,13 @@ unsafe fn floats(
                 }
                 None => (left.at(first, of_left, batch_of_left).cast::<f32>().cast_const(), left.floats()),
             };
-            gemm(
-                columns,
-                count,
-                inner,
-                product.at(0, matrix, batch).cast::<f32>().add(first),
-                1,
-                product.floats() as isize,
-                false,
-                right.at(0, matrix, batch).cast::<f32>(),
-                1,
-                right.floats() as isize,
-                block,
-                step as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
+            let to = product.at(0, matrix, batch).cast::<f32>().add(first);
+            let column = right.at(0, matrix, batch).cast::<f32>().cast_const();
+            tensors::product(
+                (columns, count, inner),
+                (to, product.floats()),
+                (column, right.floats()),
+                (block, step),
             );
         }
     });

@@ -3,10 +3,11 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 use whisper_rs::whisper_rs_sys as sys;
 
-pub(super) const FLOAT: usize = size_of::<f32>();
+const FLOAT: usize = size_of::<f32>();
 
 /// Whether a tensor is of floats that lie beside each other, and its rows at a distance of whole ones.
 pub(super) fn is_of_floats(tensor: &sys::ggml_tensor) -> bool {
@@ -77,6 +78,43 @@ pub(super) fn to_floats(kind: sys::ggml_type) -> Option<ToFloats> {
 unsafe extern "C" fn halves(from: *const c_void, to: *mut f32, count: i64) {
     // SAFETY: by the contract of `ToFloats`.
     unsafe { sys::ggml_cpu_fp16_to_fp32(from.cast(), to, count) };
+}
+
+/// `to[j][i] = Σ left[i][k] · right[j][k]` of `(columns, rows, inner)`, each
+/// with the floats to its next row. On one core.
+///
+/// # Safety
+/// All of it is there, and nobody else has `to`.
+pub(super) unsafe fn product(
+    (columns, rows, inner): (usize, usize, usize),
+    to: (*mut f32, usize),
+    right: (*const f32, usize),
+    left: (*const f32, usize),
+) {
+    // SAFETY: by contract.
+    unsafe {
+        gemm(
+            columns,
+            rows,
+            inner,
+            to.0,
+            1,
+            to.1 as isize,
+            false,
+            right.0,
+            1,
+            right.1 as isize,
+            left.0,
+            left.1 as isize,
+            1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
 }
 
 /// Gives tasks to threads, each with scratch memory of its own.
