@@ -22,7 +22,23 @@ use crate::storage::Signed;
 const TYPES: [&str; 3] = ["video/", "audio/", "image/webp"];
 
 /// Sends a part.
+///
+/// A refusal comes while the part is still on its way: nothing more is heard on that connection, and its client is
+/// told so.
 pub(super) async fn put(
+    state: State<App>,
+    peer: Peer,
+    path: Path<String>,
+    signed: Params<Signed>,
+    body: Body,
+) -> Response {
+    match take(state, peer, path, signed, body).await {
+        Ok(response) => response,
+        Err(problem) => ([(header::CONNECTION, "close")], problem).into_response(),
+    }
+}
+
+async fn take(
     State(app): State<App>,
     peer: Peer,
     Path(key): Path<String>,
