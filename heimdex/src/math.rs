@@ -1,6 +1,7 @@
 //! Element-wise functions as straight-line arithmetic, so that they run as wide as the machine allows.
 //!
-//! Exponential: range reduction and the polynomial of Cephes `expf`, within 3e-7 of the exact value.
+//! Exponential: range reduction and the polynomial of Cephes `expf`, within 3e-7 of the exact value. Error
+//! function: formula 7.1.26 of Abramowitz and Stegun, within 3e-7 too.
 
 use multiversion::multiversion;
 
@@ -27,21 +28,37 @@ pub(crate) fn exp(x: f32) -> f32 {
     e * f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
 }
 
-/// `x Φ(x)` by its tanh formula.
+/// `x Φ(x)`, exact.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn gelu_tanh(values: &mut [f32]) {
-    /// √(2/π), twice: tanh(y) = 1 - 2 / (e^2y + 1).
-    const SCALE: f32 = 2.0 * 0.797_884_6;
+pub(crate) fn gelu(values: &mut [f32]) {
     for value in values {
         let x = *value;
-        let inner = SCALE * x * (0.044_715 * x).mul_add(x, 1.0);
-        *value = x - x / (exp(inner) + 1.0);
+        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+        let t = 1.0 / 0.327_591_1_f32.mul_add(z, 1.0);
+        let p = 1.061_405_4_f32
+            .mul_add(t, -1.453_152)
+            .mul_add(t, 1.421_413_7)
+            .mul_add(t, -0.284_496_74)
+            .mul_add(t, 0.254_829_6)
+            * t;
+        // Half the complement of the error function: what is left of the normal distribution.
+        let tail = 0.5 * p * exp(-z * z);
+        *value = x * if x < 0.0 { tail } else { 1.0 - tail };
     }
 }
 
 /// Turns a row of scores, each times `scale`, which is not negative, into weights that sum to 1.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn softmax(row: &mut [f32], scale: f32) {
+    let share = 1.0 / exponentials(row, scale);
+    for value in row {
+        *value *= share;
+    }
+}
+
+/// The exponentials of a row of scores, each times `scale`, which is not negative, over the largest; and their
+/// sum.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn exponentials(row: &mut [f32], scale: f32) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let (chunks, rest) = row.as_chunks::<16>();
     let mut lanes = [f32::NEG_INFINITY; 16];
@@ -64,9 +81,45 @@ pub(crate) fn softmax(row: &mut [f32], scale: f32) {
         *value = exp((*value - highest) * scale);
         sum += *value;
     }
-    let share = 1.0 / sum;
-    for value in row {
-        *value *= share;
+    sum
+}
+
+/// The sum of the exponentials of what values are more than `highest`.
+#[cfg(feature = "whisper")]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn sum_of_exponentials(values: &[f32], highest: f32) -> f32 {
+    let (chunks, rest) = values.as_chunks::<16>();
+    let mut sums = [0.0_f32; 16];
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += exp(*value - highest);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|value| exp(value - highest)).sum::<f32>()
+}
+
+/// Takes a row's mean from it and divides it by its deviation, then scales and shifts its values.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn normalize(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+    let mut sums = [0.0_f32; 16];
+    let (chunks, rest) = row.as_chunks::<16>();
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += *value;
+        }
+    }
+    let mean = (sums.iter().sum::<f32>() + rest.iter().sum::<f32>()) / row.len() as f32;
+    let mut squares = [0.0_f32; 16];
+    for chunk in chunks {
+        for (sum, value) in squares.iter_mut().zip(chunk) {
+            *sum = (*value - mean).mul_add(*value - mean, *sum);
+        }
+    }
+    let rest = rest.iter().map(|value| (value - mean).powi(2)).sum::<f32>();
+    let variance = (squares.iter().sum::<f32>() + rest) / row.len() as f32;
+    let scale = 1.0 / (variance + epsilon).sqrt();
+    for ((value, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+        *value = ((*value - mean) * scale).mul_add(*weight, *bias);
     }
 }
 

@@ -7,8 +7,8 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::math::{Activation, normalize};
-use crate::math::softmax;
+use super::math::Activation;
+use crate::math::{normalize, softmax};
 
 /// Rows of queries that are scored at once.
 const QUERIES: usize = 128;

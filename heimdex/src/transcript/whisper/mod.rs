@@ -1,14 +1,20 @@
-//! Whisper, by whisper.cpp.
+//! Whisper.
 //!
 //! Paper: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022. Reference:
-//! openai-whisper 20250625, whose rules of decoding whisper.cpp 1.8 follows but where this folder says
-//! otherwise. Weights: a file in the format of ggml, of any size and precision.
+//! openai-whisper 20250625. Weights: a file in the format of whisper.cpp, of any size and precision. Computed
+//! on the processor by [`network`], on graphics cards by whisper.cpp.
 
-mod decode;
-mod device;
-mod header;
+mod align;
+mod cpp;
+mod engine;
+mod file;
 mod model;
+mod network;
+mod own;
+mod region;
+mod rules;
 mod silero;
+mod vocabulary;
 mod words;
 
 #[cfg(test)]
@@ -51,8 +57,8 @@ impl Default for WhisperOptions {
 /// A Whisper model. Clones, and models opened from the same file, share one copy of the weights; each
 /// region that is worked on at the same time has a state of its own.
 ///
-/// Words have the times of the attention of the published models' alignment heads (dynamic time warping),
-/// those of other models the times of the timestamp tokens.
+/// Words have the times at which the decoder looked at the sound while it wrote them (dynamic time warping over
+/// the published models' alignment heads, over the upper half of the layers of other models).
 ///
 /// ```no_run
 /// use heimdex::{Cancel, transcript::{Region, Transcriber, Whisper}};
@@ -108,14 +114,26 @@ impl Whisper {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let version = format!("{} {} {}", decode::RULES, whisper_rs::get_whisper_version(), options.beams);
+        let version = format!("{} {}", region::RULES, options.beams);
         let spec = SpeechSpec::new(&loaded.name, &loaded.sha256, version);
         Ok(Self { loaded, spec, threads: threads.min(64), beams: options.beams })
     }
 
     /// Whether the model knows other languages than English.
     pub fn is_multilingual(&self) -> bool {
-        self.loaded.context.is_multilingual()
+        self.loaded.vocabulary.is_multilingual()
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Whisper {
+    /// Of a processor, to measure: how long it takes to listen to at most 30 s of sound, and how long that and
+    /// `tokens` tokens take, which are the most probable each time but never the end.
+    ///
+    /// # Errors
+    /// None that are to be expected.
+    pub fn pace(&self, pcm: &[f32], tokens: usize) -> Result<[std::time::Duration; 2]> {
+        self.loaded.pace(pcm, self.threads, tokens)
     }
 }
 
@@ -124,13 +142,14 @@ impl Transcriber for Whisper {
         &self.spec
     }
 
-    /// Cancel is seen after each step of the decoder and after the encoder, which takes from tenths of a
-    /// second to some seconds.
+    /// Cancel is seen after each step of the decoder and each layer of the encoder; on graphics cards after the
+    /// whole encoder.
     fn transcribe(&self, region: &Region<'_>, cancel: &Cancel) -> Result<Heard> {
-        let mut worker = self.loaded.worker()?;
-        let heard = worker.transcribe(&self.loaded, region, self.threads, self.beams, cancel)?;
+        let mut engine = self.loaded.engine()?;
+        let work = (self.threads, self.beams);
+        let heard = region::transcribe(engine.as_mut(), &self.loaded, region, work, cancel)?;
         // One that failed or was stopped is not used again.
-        self.loaded.give_back(worker);
+        self.loaded.give_back(engine);
         Ok(heard)
     }
 }

@@ -3,26 +3,39 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
-use whisper_rs::{DtwMode, DtwParameters, WhisperContext, WhisperContextParameters};
 
-use super::decode::Worker;
-use super::device;
-use super::header::{self, Shape};
+use super::align;
+use super::cpp::{self, Cpp};
+use super::engine::Engine;
+use super::file::{self, Shape};
+use super::network::{HeadOf, Network};
+use super::own::Own;
+use super::rules::Rules;
+use super::vocabulary::Vocabulary;
 use crate::models::{self, ModelKind};
 use crate::{Error, Result};
 
-/// The weights, and the states that wait for a region.
+/// A model, and the engines that wait for a region.
 pub(super) struct Loaded {
-    pub(super) context: WhisperContext,
     pub(super) name: String,
     pub(super) sha256: String,
     pub(super) shape: Shape,
-    /// Whether words get their times by attention.
-    pub(super) aligned: bool,
-    idle: Mutex<Vec<Worker>>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) rules: Rules,
+    /// The heads of attention that words get their times by.
+    pub(super) heads: Vec<HeadOf>,
+    /// They end before what they compute with.
+    idle: Mutex<Vec<Box<dyn Engine>>>,
+    computed: Computed,
+}
+
+/// The weights, and where they are multiplied.
+enum Computed {
+    Here(Arc<Network>),
+    OnCard(cpp::Context),
 }
 
 /// The models that run, by their file and what they compute on.
@@ -42,7 +55,7 @@ pub(super) fn shared(file: &Path, gpu: bool) -> Result<Arc<Loaded>> {
     if let Some(loaded) = running.get(&(real.clone(), gpu)).and_then(Weak::upgrade) {
         return Ok(loaded);
     }
-    let loaded = Arc::new(Loaded::read(&real, name_of(&real), gpu, None)?);
+    let loaded = Arc::new(Loaded::read(&real, name_of(&real), gpu)?);
     running.retain(|_, loaded| loaded.strong_count() > 0);
     running.insert((real, gpu), Arc::downgrade(&loaded));
     Ok(loaded)
@@ -62,70 +75,70 @@ fn name_of(real: &Path) -> String {
 }
 
 impl Loaded {
-    /// Reads a model. `heads` in place of the published alignment heads, to test with small models.
-    pub(super) fn read(real: &Path, name: String, gpu: bool, heads: Option<DtwMode<'_>>) -> Result<Self> {
-        quiet_log();
-        device::add();
-        let shape = header::read(real, &name)?;
+    /// Reads a model.
+    pub(super) fn read(real: &Path, name: String, gpu: bool) -> Result<Self> {
+        let mut contents = file::open(real, &name)?;
         let sha256 = sha256(real)?;
+        let vocabulary = Vocabulary::of(&mut contents)?;
+        let rules = Rules::of(&vocabulary);
         let file = real.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-        let preset = shape.alignment(&file).map(|model_preset| DtwMode::ModelPreset { model_preset });
-        let mode = heads.or(preset);
-        let aligned = mode.is_some();
-        let mut parameters = WhisperContextParameters::default();
-        parameters.use_gpu(gpu);
-        // It attends to padding without a mask, which changes the words.
-        parameters.flash_attn(false);
-        parameters.dtw_parameters(DtwParameters {
-            mode: mode.unwrap_or(DtwMode::None),
-            dtw_mem_size: dtw_bytes(&shape),
-        });
-        let context = WhisperContext::new_with_params(real, parameters).map_err(|e| {
-            let message = "whisper.cpp cannot read it; it was probably not copied whole".to_owned();
-            Error::Model {
-                model: name.clone(),
-                kind: crate::ErrorKind::Model,
-                message,
-                source: Some(Box::new(e)),
-            }
-        })?;
-        Ok(Self { context, name, sha256, shape, aligned, idle: Mutex::default() })
+        let shape = contents.shape;
+        let heads = align::heads(&shape, &file);
+        let computed = if gpu {
+            Computed::OnCard(cpp::read(
+                real,
+                &name,
+                &shape,
+                &heads,
+                cfg!(any(feature = "cuda", feature = "metal")),
+            )?)
+        } else {
+            Computed::Here(Arc::new(Network::read(&mut contents)?))
+        };
+        Ok(Self { name, sha256, shape, vocabulary, rules, heads, computed, idle: Mutex::default() })
     }
 
-    /// A state to work with.
-    pub(super) fn worker(&self) -> Result<Worker> {
+    /// Whether the model writes times. The first distilled ones do not.
+    ///
+    /// Source: whisper.cpp, `whisper_full_with_state`.
+    pub(super) fn has_times(&self) -> bool {
+        self.shape.text_layers != 2 || self.shape.vocabulary == 51_866
+    }
+
+    /// Something to work with.
+    pub(super) fn engine(&self) -> Result<Box<dyn Engine>> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
-            Some(worker) => Ok(worker),
-            None => Worker::new(self),
+        match (idle, &self.computed) {
+            (Some(engine), _) => Ok(engine),
+            (None, Computed::Here(network)) => Ok(Box::new(Own::new(Arc::clone(network)))),
+            (None, Computed::OnCard(_)) => Ok(Box::new(self.fresh_state()?)),
         }
     }
 
-    pub(super) fn give_back(&self, worker: Worker) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    #[cfg(feature = "testing")]
+    pub(super) fn pace(
+        &self,
+        pcm: &[f32],
+        threads: usize,
+        tokens: usize,
+    ) -> Result<[std::time::Duration; 2]> {
+        match &self.computed {
+            Computed::Here(network) => Own::new(Arc::clone(network)).pace(self, pcm, threads, tokens),
+            Computed::OnCard(_) => Err(Error::model(&self.name, "it is on a graphics card")),
+        }
     }
 
-    pub(super) fn error(&self, what: &str, source: whisper_rs::WhisperError) -> Error {
-        let (model, message) = (self.name.clone(), what.to_owned());
-        Error::Model { model, kind: crate::ErrorKind::Model, message, source: Some(Box::new(source)) }
+    /// A state of whisper.cpp's.
+    pub(super) fn fresh_state(&self) -> Result<Cpp> {
+        match &self.computed {
+            Computed::OnCard(context) => Cpp::new(context, &self.name),
+            Computed::Here(_) => Err(Error::model(&self.name, "it is not on a graphics card")),
+        }
     }
-}
 
-/// Memory for dynamic time warping: some copies of the attention of all heads over a window. whisper.cpp
-/// ends the process when it is too little.
-fn dtw_bytes(shape: &Shape) -> usize {
-    const COPIES: usize = 8;
-    let tokens = shape.text_positions.unsigned_abs() as usize;
-    let frames = shape.audio_positions.unsigned_abs() as usize;
-    // At most as many as the published models have, and in tests all of the two upper layers.
-    let heads = 2 * shape.text_heads.unsigned_abs().max(12) as usize;
-    (COPIES * 4 * tokens * frames * heads / 4).max(128 << 20)
-}
-
-/// whisper.cpp's own messages go to `tracing`, not to standard error.
-pub(super) fn quiet_log() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(whisper_rs::install_logging_hooks);
+    pub(super) fn give_back(&self, engine: Box<dyn Engine>) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+    }
 }
 
 /// SHA-256 of a file, hexadecimal: the hash that it is published with.

@@ -32,7 +32,7 @@ pub(crate) struct Silero {
 impl Silero {
     /// Opens a file such as `ggml-silero-v5.1.2.bin`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        super::model::quiet_log();
+        super::cpp::quiet_log();
         let name = path.display().to_string();
         std::fs::File::open(path).map_err(|e| Error::model_missing(&name, e.to_string()))?;
         let text = path.to_str().filter(|text| !text.contains('\0'));

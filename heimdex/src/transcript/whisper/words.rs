@@ -8,34 +8,27 @@ use crate::{Span, Timestamp};
 /// One token of the decoder. Times count from the beginning of the window.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Token {
-    pub(super) id: i32,
+    pub(super) id: u32,
     /// Its text: often a part of a word, sometimes a part of a character. Empty for tokens without text.
     pub(super) bytes: Vec<u8>,
     pub(super) probability: f32,
     pub(super) log_probability: f32,
-    /// By the timestamp tokens and the length of the text.
-    pub(super) start: Timestamp,
+    /// By the attention of the alignment heads.
     pub(super) end: Timestamp,
-    /// By the attention of the alignment heads: where the token ends; negative where there is none.
-    ///
-    /// openai-whisper reads the rows of its matrix as the tokens that they lead to, whisper.cpp counts
-    /// from the second row on: what it calls a token's time is where the next one begins.
-    pub(super) aligned: Timestamp,
 }
 
 /// How times are read.
 pub(super) struct Times {
     /// The token of time zero; those after are 20 ms apart.
-    pub(super) begin: i32,
-    pub(super) aligned: bool,
+    pub(super) begin: u32,
     /// The sound of the window.
     pub(super) bounds: Span,
 }
 
 impl Times {
     fn of(&self, token: &Token) -> Option<Timestamp> {
-        let steps = token.id - self.begin;
-        (steps >= 0).then(|| Timestamp::from_millis(i64::from(steps) * 20).min(self.bounds.end))
+        let steps = token.id.checked_sub(self.begin)?;
+        Some(Timestamp::from_millis(i64::from(steps) * 20).min(self.bounds.end))
     }
 }
 
@@ -48,11 +41,11 @@ pub(super) fn phrases(tokens: &[Token], times: &Times) -> Vec<Phrase> {
     let mut at = times.bounds.start;
     for (i, token) in tokens.iter().enumerate() {
         let Some(time) = times.of(token) else { continue };
-        phrases.extend(phrase(&tokens[first..i], Span::new(begin, time), &mut at, times));
+        phrases.extend(phrase(&tokens[first..i], Span::new(begin, time), &mut at));
         (begin, first) = (time, i + 1);
     }
     let rest = Span::new(begin, times.bounds.end);
-    phrases.extend(phrase(&tokens[first..], rest, &mut at, times));
+    phrases.extend(phrase(&tokens[first..], rest, &mut at));
     phrases
 }
 
@@ -72,7 +65,7 @@ pub(super) fn resumes(tokens: &[Token], times: &Times) -> Option<Timestamp> {
 /// The measure is whisper.cpp's: entropy over the last 32 tokens, below 2.4.
 pub(super) fn repeats(tokens: &[Token]) -> bool {
     const LAST: usize = 32;
-    let text: Vec<i32> = tokens.iter().filter(|t| !t.bytes.is_empty()).map(|t| t.id).collect();
+    let text: Vec<u32> = tokens.iter().filter(|t| !t.bytes.is_empty()).map(|t| t.id).collect();
     if text.len() <= LAST {
         return false;
     }
@@ -86,8 +79,8 @@ pub(super) fn repeats(tokens: &[Token]) -> bool {
     entropy < 2.4
 }
 
-fn phrase(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Option<Phrase> {
-    let pieces = pieces(tokens, span, at, times);
+fn phrase(tokens: &[Token], span: Span, at: &mut Timestamp) -> Option<Phrase> {
+    let pieces = pieces(tokens, span, at);
     let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.bytes.iter().copied()).collect();
     let (text, places) = readable(&bytes, &pieces);
     let trimmed = text.trim();
@@ -102,9 +95,7 @@ fn phrase(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Op
             word(part, &places[from..from + part.len()], &pieces)
         })
         .collect();
-    if times.aligned {
-        not_too_long(&mut words);
-    }
+    not_too_long(&mut words);
     let spoken = tokens.iter().filter(|t| !t.bytes.is_empty());
     let sum: f32 = spoken.clone().map(|t| t.log_probability).sum();
     let (first, last) = (words.first()?, words.last()?);
@@ -127,19 +118,14 @@ struct Piece {
     probability: f32,
 }
 
-fn pieces(tokens: &[Token], span: Span, at: &mut Timestamp, times: &Times) -> Vec<Piece> {
+fn pieces(tokens: &[Token], span: Span, at: &mut Timestamp) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut from = 0;
     // A word cannot begin before its phrase, nor before the one before has ended.
     let mut last = (*at).max(span.start);
     for token in tokens.iter().filter(|t| !t.bytes.is_empty()) {
-        let (start, end) = if times.aligned && token.aligned >= Timestamp::ZERO {
-            (last, token.aligned)
-        } else {
-            (token.start, token.end)
-        };
-        let start = start.clamp(last, span.end.max(last));
-        let end = end.clamp(start, span.end.max(start));
+        let start = last;
+        let end = token.end.clamp(start, span.end.max(start));
         last = end;
         let bytes = from..from + token.bytes.len();
         from = bytes.end;
