@@ -10,6 +10,9 @@ use crate::{Cancel, Error, Result, Span, Timestamp};
 /// Changes whenever the rules in this folder do.
 pub(super) const RULES: &str = "whisper 2";
 
+/// Samples that the model hears at once: 30 s.
+const WINDOW: usize = 30 * SAMPLE_RATE_HZ as usize;
+
 /// Tokens that go before: half of the decoder's positions, but one that marks them.
 const MOST_BEFORE: usize = 223;
 
@@ -49,7 +52,8 @@ pub(super) fn transcribe(
     let mut from = 0;
     loop {
         cancel.check()?;
-        engine.listen(loaded, &region.pcm[from..], threads, cancel)?;
+        let end = region.pcm.len().min(from + WINDOW);
+        engine.listen(loaded, &region.pcm[from..end], threads, cancel)?;
         let first = first(engine, loaded)?;
         let language = language.get_or_insert_with(|| match likely {
             // What is taken instead has the probability that it has.
@@ -72,7 +76,7 @@ pub(super) fn transcribe(
                 window = other;
             }
         }
-        let length = Timestamp::from_micros(micros(region.pcm.len() - from));
+        let length = Timestamp::from_micros(micros(end - from));
         let bounds = Span::new(Timestamp::ZERO, length);
         let times = words::Times { begin: vocabulary.times(), bounds };
         let mut found = words::phrases(&window.tokens, &times);
@@ -85,8 +89,11 @@ pub(super) fn transcribe(
             shift(phrase, micros(from));
         }
         phrases.append(&mut found);
-        let Some(next) = next else { break };
-        from += (next.as_micros() * i64::from(SAMPLE_RATE_HZ) / 1_000_000) as usize;
+        from = match next {
+            Some(next) => from + (next.as_micros() * i64::from(SAMPLE_RATE_HZ) / 1_000_000) as usize,
+            None if end < region.pcm.len() => end,
+            None => break,
+        };
     }
     Ok(Heard { language, language_probability: probability, phrases })
 }
