@@ -268,6 +268,10 @@ impl Shape {
         fits("n_text_head", self.text_heads, 1..=20)?;
         fits("n_text_layer", self.text_layers, 1..=32)?;
         fits("n_mels", self.mels, 80..=128)?;
+        if self.audio_state != self.text_state {
+            let message = format!("its halves have states of {} and {}", self.audio_state, self.text_state);
+            return Err(Error::model(name, message));
+        }
         if self.audio_state % self.audio_heads != 0 || self.text_state % self.text_heads != 0 {
             return Err(Error::model(name, "its states do not divide by its heads"));
         }

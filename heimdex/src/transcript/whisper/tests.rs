@@ -455,6 +455,8 @@ fn a_file_that_is_no_model_is_named() {
     let bytes = std::fs::read(unpacked.file()).unwrap();
     let mut wide = bytes.clone();
     wide[12..16].copy_from_slice(&2_000_000_000i32.to_le_bytes());
+    let mut halves = bytes.clone();
+    halves[28..32].copy_from_slice(&32i32.to_le_bytes());
     for (what, content) in [
         ("empty", &[][..]),
         ("text", b"this is no model at all, only a line of text that somebody wrote"),
@@ -462,6 +464,7 @@ fn a_file_that_is_no_model_is_named() {
         ("half", &bytes[..bytes.len() / 2]),
         ("end", &bytes[..bytes.len() - 7]),
         ("wide", &wide),
+        ("halves", &halves),
     ] {
         let path = unpacked.folder.path().join(what);
         std::fs::write(&path, content).unwrap();
