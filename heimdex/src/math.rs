@@ -5,13 +5,14 @@
 
 use multiversion::multiversion;
 
+/// Added to a float of less than 2^22, it rounds it, and leaves it in the last bits.
+pub(crate) const ROUND: f32 = 12_582_912.0;
+
 /// e^x; 0 far below, finite far above.
 // Compiled anew, for more than the least machine, into each function that calls it.
 #[allow(clippy::inline_always)]
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    /// Added to a float of less than 2^22, it rounds it, and leaves it in the last bits.
-    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
@@ -55,10 +56,9 @@ pub(crate) fn softmax(row: &mut [f32], scale: f32) {
     }
 }
 
-/// The exponentials of a row of scores, each times `scale`, which is not negative, over the largest; and their
-/// sum.
+/// The largest of some values; of none, or where all are no numbers, less than any.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn exponentials(row: &mut [f32], scale: f32) -> f32 {
+pub(crate) fn highest(row: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let (chunks, rest) = row.as_chunks::<16>();
     let mut lanes = [f32::NEG_INFINITY; 16];
@@ -67,7 +67,14 @@ pub(crate) fn exponentials(row: &mut [f32], scale: f32) -> f32 {
             *lane = larger(*lane, *value);
         }
     }
-    let highest = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b));
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
+}
+
+/// The exponentials of a row of scores, each times `scale`, which is not negative, over the largest; and their
+/// sum.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn exponentials(row: &mut [f32], scale: f32) -> f32 {
+    let highest = highest(row);
     let mut sums = [0.0_f32; 16];
     let (chunks, rest) = row.as_chunks_mut::<16>();
     for chunk in chunks {

@@ -1,6 +1,7 @@
 //! What a decoder may say next.
 
 use super::vocabulary::Vocabulary;
+use crate::math::{highest, sum_of_exponentials};
 
 const NEVER: f32 = f32::NEG_INFINITY;
 
@@ -83,9 +84,5 @@ pub(super) fn log_sum(logits: &[f32]) -> f32 {
     if most == NEVER {
         return most;
     }
-    crate::math::sum_of_exponentials(logits, most).ln() + most
-}
-
-fn highest(logits: &[f32]) -> f32 {
-    logits.iter().copied().fold(NEVER, f32::max)
+    sum_of_exponentials(logits, most).ln() + most
 }

@@ -464,7 +464,6 @@ fn a_file_that_is_no_model_is_named() {
         ("half", &bytes[..bytes.len() / 2]),
         ("end", &bytes[..bytes.len() - 7]),
         ("wide", &wide),
-        ("halves", &halves),
     ] {
         let path = unpacked.folder.path().join(what);
         std::fs::write(&path, content).unwrap();
@@ -472,6 +471,10 @@ fn a_file_that_is_no_model_is_named() {
         assert_eq!(error.kind(), ErrorKind::Model, "{what}: {error}");
         assert!(error.to_string().contains(what), "{error}");
     }
+    let path = unpacked.folder.path().join("sizes");
+    std::fs::write(&path, halves).unwrap();
+    let error = Whisper::open(&path).unwrap_err();
+    assert!(error.to_string().contains("its halves have states of 16 and 32"), "{error}");
 }
 
 /// Failure 8: one model loaded many times in one process.

@@ -46,9 +46,7 @@ impl Kernel {
         }
         &[Self::Simple]
     }
-}
 
-impl Kernel {
     /// Faster than floats are.
     fn is_fast(self) -> bool {
         #[cfg(target_arch = "x86_64")]

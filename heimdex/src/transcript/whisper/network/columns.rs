@@ -3,10 +3,7 @@
 use multiversion::multiversion;
 
 use super::formats::WIDTH;
-use crate::math::exp;
-
-/// Added to a float of less than 2^22, it rounds it, and leaves it in the last bits.
-const ROUND: f32 = 12_582_912.0;
+use crate::math::{ROUND, exp, highest};
 
 /// Rows that are quantized side by side.
 const LANES: usize = 16;
@@ -102,20 +99,6 @@ impl Columns {
     }
 }
 
-/// The largest of a row, which is not empty.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn highest(row: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let (blocks, rest) = row.as_chunks::<WIDTH>();
-    let mut lanes = [f32::NEG_INFINITY; WIDTH];
-    for block in blocks {
-        for (lane, value) in lanes.iter_mut().zip(block) {
-            *lane = larger(*lane, *value);
-        }
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
-}
-
 fn weigh(scores: &[[f32; WIDTH]], over: (f32, f32), values: &mut [[i8; WIDTH]], scales: &mut [Scale]) -> f32 {
     #[cfg(target_arch = "x86_64")]
     if super::vnni::is_there() {
@@ -133,27 +116,12 @@ fn weigh_simply(
     values: &mut [[i8; WIDTH]],
     scales: &mut [Scale],
 ) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut sums = [0.0_f32; WIDTH / 2];
+    let mut sum = 0.0;
     for ((scores, values), scale) in scores.iter().zip(values).zip(scales) {
-        let mut weights = [0.0_f32; WIDTH];
-        for (weight, score) in weights.iter_mut().zip(scores) {
-            *weight = exp((*score - highest) * by);
-        }
-        let (low, high) = weights.split_at(WIDTH / 2);
-        let mut largest = [0.0; WIDTH / 2];
-        for (((largest, sum), low), high) in largest.iter_mut().zip(&mut sums).zip(low).zip(high) {
-            *largest = larger(*low, *high);
-            *sum += low + high;
-        }
-        let mut half = WIDTH / 4;
-        while half > 0 {
-            for i in 0..half {
-                largest[i] = larger(largest[i], largest[i + half]);
-            }
-            half /= 2;
-        }
-        let largest = largest[0];
+        let weights = scores.map(|score| exp((score - highest) * by));
+        let largest =
+            weights.iter().fold(0.0_f32, |most, weight| if *weight > most { *weight } else { most });
+        sum += weights.iter().sum::<f32>();
         let inverse = 255.0 / largest;
         for (value, weight) in values.iter_mut().zip(weights) {
             *value = weight.mul_add(inverse, ROUND).to_bits() as i8;
@@ -161,7 +129,7 @@ fn weigh_simply(
         // What is not signed needs no sum.
         *scale = Scale { scale: largest / 255.0, sum: 0 };
     }
-    sums.iter().sum()
+    sum
 }
 
 fn quantize(floats: &[[f32; WIDTH]], values: &mut [[i8; WIDTH]], scales: &mut [Scale]) {
